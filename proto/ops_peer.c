@@ -1,0 +1,15 @@
+#include "proto/ops_peer.h"
+
+RECORD_DEFINE(attr)
+RECORD_DEFINE(entry)
+RECORD_DEFINE(dirent)
+RECORD_DEFINE(forgotten)
+OPS_peer(OP_DEFINE)
+
+static const struct op rows[] = {OPS_peer(OP_ROW)};
+
+const struct op_table ops_peer = {
+    .name = "peer",
+    .ops = rows,
+    .n_ops = sizeof(rows) / sizeof(rows[0]),
+};
