@@ -74,7 +74,7 @@ Test(log, cuts_a_long_line)
 		plain[length] = '\0';
 		n = capture(line, sizeof(line), LOG_LEVEL_INFO, plain);
 		cr_assert_leq(n, LOG_LINE_MAX);
-		cr_assert((strlen(strstr(line, "value=")) == length + 7) ^
+		cr_assert((strspn(strstr(line, "aaaa"), "a") == length) ^
 			      (strcmp(line + n - 4, "...\n") == 0),
 			  "length %zu", length);
 		plain[length] = 'a';
