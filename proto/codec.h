@@ -35,7 +35,7 @@ int codec_encode(const struct record *record, const void *value, struct buffer *
 /*
  * Decodes one record from the start of `input` into `ret_value` (record->size bytes) and moves
  * `input` behind it. Returns 0 or -EBADMSG; `ret_error` (may be NULL) is then a static text such
- * as "name: too long" that says which rule the sender broke. ret_value is only written on success.
+ * as "too long" that says which rule the sender broke, and ret_value is zeroed.
  */
 int codec_decode(const struct record *record, struct bytes *input, void *ret_value,
 		 const char **ret_error);

@@ -65,7 +65,7 @@ struct frame {
  */
 int frame_measure(struct bytes input, size_t max, size_t *ret_size);
 
-/* Decodes the array of one frame (without its length) after scan_check. As codec_decode. */
+/* Decodes the array of one frame (without its length). As codec_decode. */
 int frame_decode(struct bytes input, struct frame *ret_frame, const char **ret_error);
 
 /*

@@ -6,7 +6,7 @@ RECORD_DEFINE(dirent)
 RECORD_DEFINE(forgotten)
 OPS_peer(OP_DEFINE)
 
-static const struct op rows[] = {OPS_peer(OP_ROW)};
+    static const struct op rows[] = {OPS_peer(OP_ROW)};
 
 const struct op_table ops_peer = {
     .name = "peer",
