@@ -1,4 +1,5 @@
-#pragma once
+#ifndef DAEMON_FAILURE_H
+#define DAEMON_FAILURE_H
 
 /*
  * What went wrong, for the person who started us: a status for the program and one line for the
@@ -12,3 +13,5 @@ struct failure {
 /* Writes the line (cut at the size of the text) and returns status. failure may be NULL. */
 int failure_set(struct failure *failure, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,4 +1,5 @@
-#pragma once
+#ifndef DAEMON_LOG_H
+#define DAEMON_LOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,3 +65,5 @@ char *log_quote_bytes(char *buffer, const void *bytes, size_t n);
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...)    log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)   log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+#endif

@@ -1,4 +1,5 @@
-#pragma once
+#ifndef DAEMON_PEER_NAME_H
+#define DAEMON_PEER_NAME_H
 
 #include <stdbool.h>
 
@@ -23,3 +24,5 @@ typedef bool (*peer_name_taken_fn)(const char *name, void *data);
 /* As peer_name_map, and with -2, -3, … added (cut to fit) for as long as the name is taken. */
 void peer_name_choose(const char *name, peer_name_taken_fn taken, void *data,
 		      char ret_name[PEER_NAME_MAX + 1]);
+
+#endif

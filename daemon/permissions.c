@@ -8,12 +8,12 @@
 
 /* A name comes before the names that it includes, so that the shortest list is printed. */
 const struct permissions_info permissions_table[] = {
-    {"fs:rw", PERMISSIONS_FS_RW | PERMISSIONS_FS_RO, "read and change your files"},
-    {"fs:ro", PERMISSIONS_FS_RO, "read your files"},
-    {"fs:ids", PERMISSIONS_FS_IDS, "act on files as any user of this machine"},
-    {"exec", PERMISSIONS_EXEC, "run programs as you"},
-    {"kv", PERMISSIONS_KV, "read and change shared values"},
-    {"msg", PERMISSIONS_MSG, "send you messages"},
+    {"fs:rw", PERMISSION_FS_RW | PERMISSION_FS_RO, "read and change your files"},
+    {"fs:ro", PERMISSION_FS_RO, "read your files"},
+    {"fs:ids", PERMISSION_FS_IDS, "act on files as any user of this machine"},
+    {"exec", PERMISSION_EXEC, "run programs as you"},
+    {"kv", PERMISSION_KV, "read and change shared values"},
+    {"msg", PERMISSION_MSG, "send you messages"},
 };
 const size_t permissions_table_n = sizeof(permissions_table) / sizeof(permissions_table[0]);
 
@@ -31,14 +31,14 @@ static int unknown(const char *name, size_t n, struct failure *failure)
 			   log_quote_bytes(value, name, n), known);
 }
 
-int permissions_parse(const char *text, uint32_t *ret_set, struct failure *failure)
+int permissions_parse(const char *text, uint16_t *ret_set, struct failure *failure)
 {
 	const char *blanks = " \t";
-	uint32_t set = 0;
+	uint16_t set = 0;
 
 	text += strspn(text, blanks);
 	if (strncmp(text, "none", 4) == 0 && text[4 + strspn(text + 4, blanks)] == '\0') {
-		*ret_set = PERMISSIONS_NONE;
+		*ret_set = PERMISSION_NONE;
 		return 0;
 	}
 	for (;;) {
@@ -52,7 +52,7 @@ int permissions_parse(const char *text, uint32_t *ret_set, struct failure *failu
 				break;
 		if (i == permissions_table_n)
 			return unknown(text, n, failure);
-		set |= permissions_table[i].set;
+		set = (uint16_t)(set | permissions_table[i].set);
 		text += n;
 		text += strspn(text, blanks);
 		if (*text == '\0')
@@ -66,20 +66,20 @@ int permissions_parse(const char *text, uint32_t *ret_set, struct failure *failu
 	return 0;
 }
 
-char *permissions_print(uint32_t set, char *buffer)
+char *permissions_print(uint16_t set, char *buffer)
 {
-	uint32_t printed = 0;
+	uint16_t printed = 0;
 
 	buffer[0] = '\0';
 	for (size_t i = 0; i < permissions_table_n; i++) {
-		uint32_t bits = permissions_table[i].set;
+		uint16_t bits = permissions_table[i].set;
 
 		if ((set & bits) != bits || (printed & bits) == bits)
 			continue;
 		if (printed)
 			strcat(buffer, ",");
 		strcat(buffer, permissions_table[i].name);
-		printed |= bits;
+		printed = (uint16_t)(printed | bits);
 	}
 	if (!printed)
 		strcpy(buffer, "none");

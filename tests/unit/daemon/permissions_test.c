@@ -20,7 +20,7 @@ Test(permissions, reads_and_prints_lists)
 	char text[PERMISSIONS_TEXT_MAX];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint32_t set = 0xffff;
+		uint16_t set = 0xffff;
 
 		cr_assert_eq(permissions_parse(cases[i].in, &set, NULL), 0, "%s", cases[i].in);
 		cr_assert_str_eq(permissions_print(set, text), cases[i].out);
@@ -39,7 +39,7 @@ Test(permissions, rejects_what_is_no_list)
 	static const char *const cases[] = {"",     ",",      "fs:rw,",     ",exec",
 					    "fs",   "fs:rwx", "fs:rw exec", "exec,none",
 					    "EXEC", "fs:r",   "nonesuch"};
-	uint32_t set = 77;
+	uint16_t set = 77;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct failure failure = {""};
@@ -53,7 +53,7 @@ Test(permissions, rejects_what_is_no_list)
 Test(permissions, error_names_the_word_and_what_is_known)
 {
 	struct failure failure;
-	uint32_t set;
+	uint16_t set;
 	char hostile[4096];
 
 	permissions_parse("fs:rw,exce", &set, &failure);
@@ -73,6 +73,6 @@ Test(permissions, all_together_fit_the_buffer)
 	for (size_t i = 0; i < permissions_table_n; i++)
 		length += strlen(permissions_table[i].name) + 1;
 	cr_assert_leq(length, sizeof(text));
-	permissions_print(0xffffffff, text);
+	permissions_print(0xffff, text);
 	cr_assert_lt(strlen(text), sizeof(text));
 }
