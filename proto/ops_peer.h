@@ -43,7 +43,8 @@ RECORD_DECLARE(attr)
 	F(X, BIN, target, OPS_TARGET_MAX)
 RECORD_DECLARE(entry)
 
-/* An element of READDIR: neither "." nor "..". */
+/* An element of READDIR: neither "." nor "..". With node 0 the object could not be looked at
+ * (no permission, or too many nodes): only `ino` and the type in `mode` hold then. */
 #define RECORD_dirent(F, O, X)                                                                     \
 	F(X, NAME, name, OPS_NAME_MAX)                                                             \
 	F(X, RECORD, entry, entry)

@@ -22,9 +22,11 @@ struct service {
 	uint16_t first_op, last_op;
 	/* A new session: what the room keeps for it goes to *ret_state. Returns 0 or -errno. */
 	int (*session_open)(void *service_arg, struct session *session, void **ret_state);
-	/* It is gone for good: everything it held is released. May finish asynchronously, but the
-	 * session and its requests are not to be touched after it returns: requests not answered
-	 * by then are answered by nobody. `state` is the room's to free. */
+	/* It is gone for good: everything it held is released. May finish asynchronously. Its
+	 * streams were broken before (ready with an error). Requests not yet answered live on as
+	 * orphans, with their args, because a thread may be reading them: the room still answers
+	 * each exactly once, at any later time, and nobody hears it. The session itself is not to
+	 * be touched after this returns. `state` is the room's to free. */
 	void (*session_close)(void *service_arg, void *state);
 	void (*handle)(void *service_arg, void *state, struct request *request);
 	/* An event (no request, no answer). */
