@@ -78,9 +78,9 @@ int control_socket_open(uv_loop_t *loop, const char *path, const struct control_
 			void *actions_arg, struct control_socket **ret_socket);
 
 /*
- * Stops listening, removes the socket's file, sends what is already queued, cancels open calls and
- * closes the connections; calls `closed(closed_arg)` when all is freed. Answers given to calls
- * after this are dropped.
+ * Stops listening, removes the socket's file, cancels open calls and closes the connections
+ * (answers already given have been handed to the system, but for more than a socket holds); calls
+ * `closed(closed_arg)` when all is freed. Answers given to calls after this are dropped.
  */
 void control_socket_close(struct control_socket *socket, void (*closed)(void *closed_arg),
 			  void *closed_arg);

@@ -1,0 +1,34 @@
+/*
+ * One caller of the control socket, without the socket: frames in, calls out to the actions, and
+ * frames back through `send`. What the socket and the fuzzer share.
+ */
+#ifndef DAEMON_CONTROL_CONTROL_CONNECTION_H
+#define DAEMON_CONTROL_CONTROL_CONNECTION_H
+
+#include "daemon/control/control.h"
+
+#define CONTROL_CALLS_MAX 16 /* unanswered at once; one more is answered with EBUSY */
+
+struct control_connection {
+	uint64_t number; /* of control_connection() */
+	const struct control_actions *actions;
+	void *actions_arg;
+	/* Takes over the buffer's bytes (data is malloc'ed). May not call back into here. */
+	void (*send)(void *arg, struct buffer *frame);
+	void *arg;
+
+	struct control_call *calls; /* not answered yet */
+	unsigned n_calls;
+};
+
+/* Everything but the calls is filled in by the caller beforehand. */
+
+/* One whole frame, without its length. Returns 0 or -EBADMSG with a static text in ret_error: the
+ * connection is then to be ended. */
+int control_connection_frame(struct control_connection *connection, struct bytes frame,
+			     const char **ret_error);
+
+/* The caller has gone: cancels its calls. `connection` is not touched by their answers. */
+void control_connection_end(struct control_connection *connection);
+
+#endif
