@@ -20,8 +20,8 @@ struct discovery;
 
 /* Strings are copied. */
 struct discovery_config {
-	const char *name;    /* ours: a valid peer name */
-	const char *id;      /* ours: 32 lower-case hex digits; a service with this id is not told */
+	const char *name; /* ours: a valid peer name */
+	const char *id;   /* ours: 32 lower-case hex digits; a service with this id is not told */
 	const char *version; /* TXT v */
 	const char *caps;    /* TXT caps */
 	uint16_t port;       /* where we listen */
@@ -45,9 +45,9 @@ enum discovery_status {
 /* For `doctor` and `status`. */
 struct discovery_state {
 	enum discovery_status status;
-	bool published;                             /* the announcement is out */
-	char service_name[DISCOVERY_NAME_MAX + 1];  /* under which it is out, "" if it is not */
-	char reason[DISCOVERY_REASON_MAX];          /* why not running, or not published; else "" */
+	bool published;                            /* the announcement is out */
+	char service_name[DISCOVERY_NAME_MAX + 1]; /* under which it is out, "" if it is not */
+	char reason[DISCOVERY_REASON_MAX];         /* why not running, or not published; else "" */
 };
 
 /*
@@ -56,8 +56,7 @@ struct discovery_state {
  * there is no error: see discovery_state.
  */
 int discovery_start(uv_loop_t *loop, const struct discovery_config *config,
-		    const struct discovery_callbacks *callbacks, void *arg,
-		    struct discovery **ret);
+		    const struct discovery_callbacks *callbacks, void *arg, struct discovery **ret);
 
 /*
  * Withdraws the announcement and ends the thread. `done` (may be NULL) is called once, on the

@@ -13,8 +13,7 @@ _Static_assert(DISCOVERY_NAME_MAX == PEER_NAME_MAX, "a peer name fits");
 
 bool discovery_service_id_is_valid(const char *id)
 {
-	return strlen(id) == DISCOVERY_ID_MAX &&
-	       strspn(id, "0123456789abcdef") == DISCOVERY_ID_MAX;
+	return strlen(id) == DISCOVERY_ID_MAX && strspn(id, "0123456789abcdef") == DISCOVERY_ID_MAX;
 }
 
 /* The value of the first string with that key, or NULL. */
@@ -33,7 +32,7 @@ static const uint8_t *find_value(const struct discovery_txt *txt, size_t n_txt, 
 	return NULL;
 }
 
-/* Copies a value of printable ASCII without spaces; a missing one is "". */
+/* A value of printable ASCII without spaces; a missing one is "". */
 static int copy_word(const struct discovery_txt *txt, size_t n_txt, const char *key, char *ret,
 		     size_t max)
 {
@@ -51,15 +50,29 @@ static int copy_word(const struct discovery_txt *txt, size_t n_txt, const char *
 	return 0;
 }
 
-int discovery_service_parse(const struct discovery_txt *txt, size_t n_txt,
-			    const char *service_name, struct discovery_service *ret)
+/* A name may be any bytes: it is mapped to a valid one. */
+static int copy_name(const struct discovery_txt *txt, size_t n_txt,
+		     char ret[DISCOVERY_NAME_MAX + 1])
+{
+	size_t size = 0;
+	const uint8_t *value = find_value(txt, n_txt, "name", &size);
+
+	if (size > DISCOVERY_NAME_MAX)
+		return -EINVAL;
+	if (size > 0)
+		memcpy(ret, value, size);
+	ret[size] = '\0';
+	return 0;
+}
+
+int discovery_service_parse(const struct discovery_txt *txt, size_t n_txt, const char *service_name,
+			    struct discovery_service *ret)
 {
 	struct discovery_service service = {0};
 	char name[DISCOVERY_NAME_MAX + 1];
 
 	if (copy_word(txt, n_txt, "id", service.id, DISCOVERY_ID_MAX) < 0 ||
-	    !discovery_service_id_is_valid(service.id) ||
-	    copy_word(txt, n_txt, "name", name, DISCOVERY_NAME_MAX) < 0 ||
+	    !discovery_service_id_is_valid(service.id) || copy_name(txt, n_txt, name) < 0 ||
 	    copy_word(txt, n_txt, "v", service.version, DISCOVERY_VERSION_MAX) < 0 ||
 	    copy_word(txt, n_txt, "caps", service.caps, DISCOVERY_CAPS_MAX) < 0)
 		return -EINVAL;

@@ -48,10 +48,11 @@ bool discovery_service_id_is_valid(const char *id);
 /*
  * id, name, version and caps from the TXT strings; the name, where it is missing, from
  * `service_name`. A key that comes twice counts the first time (RFC 6763, 6.4). Returns 0, or
- * -EINVAL if there is no well-formed id, or a value is too long or not printable.
+ * -EINVAL if there is no well-formed id, or a value is too long or not printable. Names of other
+ * bytes than a peer name's are mapped to a valid one.
  */
-int discovery_service_parse(const struct discovery_txt *txt, size_t n_txt,
-			    const char *service_name, struct discovery_service *ret);
+int discovery_service_parse(const struct discovery_txt *txt, size_t n_txt, const char *service_name,
+			    struct discovery_service *ret);
 
 /*
  * An address as announced: `family` AF_INET or AF_INET6, `data` its 4 or 16 bytes. Returns 0, or

@@ -10,7 +10,7 @@
 
 struct discovery_row {
 	struct discovery_service service; /* id "" in a free row; without addresses: gone, but the
-	                                     loop has yet to hear of it */
+					     loop has yet to hear of it */
 	unsigned origins[DISCOVERY_ADDRESSES_MAX]; /* of each address */
 	bool changed;                              /* since it was last taken */
 	bool told;                                 /* it was taken as found, not yet as gone */
