@@ -40,10 +40,10 @@ struct service {
 struct request {
 	const struct op *op;
 	const void *args;            /* struct args_x; its bytes point into the frame, which the
-	                                request keeps until it is answered */
+					request keeps until it is answered */
 	const struct caller *caller; /* NULL: as the daemon itself */
 	struct session *session;
-	void *room;                  /* for the room's own use while the request lives */
+	void *room; /* for the room's own use while the request lives */
 };
 
 /* Permissions that the peer holds now (enum permission). */
