@@ -1,0 +1,28 @@
+/*
+ * Directories: reading them, and what is remembered of their contents.
+ */
+#ifndef FS_DIR_H
+#define FS_DIR_H
+
+#include "fs/peer.h"
+
+/* FUSE operations (rows of fuse_ops.c); any kind of directory. */
+void dir_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
+void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
+	      struct fuse_file_info *info, bool plus);
+void dir_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
+void dir_fsync(fuse_req_t req, struct fs_node *node, bool data_only);
+
+/* Something in it was changed from here (call it when the answer comes): its listing, attributes
+ * and what lookups in it were told are not believed any more. */
+void dir_changed(struct fs *fs, struct fs_node *node);
+
+/* For the next 60 s, names and attributes in it are asked for each time: something in it is
+ * locked. What the kernel was told before is taken back. */
+void dir_ask_each_time(struct fs *fs, struct fs_node *node);
+bool dir_is_asked_each_time(struct fs *fs, const struct fs_node *node);
+
+/* What is remembered goes with the node. */
+void dir_node_free(struct fs *fs, struct fs_node *node);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Files: open files and their contents; and what the rest of the mount asks of them.
+ */
+#ifndef FS_FILE_H
+#define FS_FILE_H
+
+#include "fs/peer.h"
+
+/* --- FUSE operations (rows of fuse_ops.c); nodes are remote ones ---------------------------- */
+void file_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
+void file_create(fuse_req_t req, struct fs_node *parent, struct bytes name, mode_t mode,
+		 struct fuse_file_info *info);
+void file_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
+	       struct fuse_file_info *info);
+void file_write(fuse_req_t req, struct fs_node *node, const char *data, size_t size, off_t offset,
+		struct fuse_file_info *info);
+void file_flush(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
+void file_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
+void file_fsync(fuse_req_t req, struct fs_node *node, bool data_only, struct fuse_file_info *info);
+void file_fallocate(fuse_req_t req, struct fs_node *node, int mode, off_t offset, off_t size,
+		    struct fuse_file_info *info);
+void file_lseek(fuse_req_t req, struct fs_node *node, off_t offset, int whence,
+		struct fuse_file_info *info);
+void file_copy_range(fuse_req_t req, struct fs_node *node, off_t offset,
+		     struct fuse_file_info *info, struct fs_node *to_node, off_t to_offset,
+		     struct fuse_file_info *to_info, size_t size, int flags);
+
+/* --- for the rest of the mount ---------------------------------------------------------------- */
+
+/* While the node has writes that the peer has not acknowledged, its size and times are ours:
+ * changes them in `stat` and returns true (nothing is to be cached then). */
+bool file_overlay(const struct fs_node *node, struct stat *stat);
+
+/* The server's handle behind an open file, or 0 if there is none in this session. */
+uint64_t file_handle(const struct fs_peer *peer, const struct fuse_file_info *info);
+
+/* Calls `waiter->fn` when every write to the node made before now has been sent: at once (before
+ * it returns) if that is so already. Also called when they failed. */
+struct file_waiter {
+	void (*fn)(struct file_waiter *waiter);
+	struct file_waiter *next;
+};
+void file_when_sent(struct fs_node *node, struct file_waiter *waiter);
+
+/* SETATTR was answered: `attr` is what the server has now, `valid` what was set. */
+void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned valid);
+
+/* The node is freed: so is node->file. Nothing is open then. */
+void file_node_free(struct fs *fs, struct fs_node *node);
+
+/* A new session of the peer: handles of the old one are void, unacknowledged writes lost. */
+void file_session_new(struct fs_peer *peer);
+
+#endif

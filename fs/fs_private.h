@@ -1,0 +1,74 @@
+/*
+ * The inside of struct fs, for the rooms of fs/ only.
+ */
+#ifndef FS_FS_PRIVATE_H
+#define FS_FS_PRIVATE_H
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+
+#include "fs/fs.h"
+
+#define FS_SECOND      1000000000ull
+#define FS_MILLISECOND 1000000ull
+/* How long names and attributes are believed without a lease. */
+#define FS_TRUST FS_SECOND
+
+struct fs_node;
+struct node_attr;
+struct parked;
+struct notify;
+
+/* A timer of one of our rooms, embedded; zero-initialised, with `fn` set. */
+struct fs_timer {
+	uint64_t at;                  /* 0: not set */
+	struct fs_timer *prev, *next; /* fs->timers, ascending by `at` */
+	void (*fn)(struct fs *fs, struct fs_timer *timer);
+};
+
+struct node_table {
+	struct fs_node **buckets;
+	size_t n_buckets; /* a power of two, or 0 */
+	size_t n;
+};
+
+struct fs {
+	struct fs_config config;
+	struct fuse_session *session;
+	int fd;
+	uint64_t init_unique; /* of the INIT request, whose reply is patched; 0: none under way */
+	bool stopping;
+	bool dead; /* unmounted by somebody else */
+	char *mount_point;
+
+	struct fs_node *root;
+	struct fs_peer *
+	    *peers; /* by index; slots of removed peers are NULL when nothing uses them */
+	uint16_t n_peers;
+	uint64_t peers_changed;  /* real time, ns: the root's mtime */
+	struct node_table names; /* of nodes by (parent, name) */
+	uint32_t generation;     /* the last one given */
+	uint32_t change;         /* counts changes made from here: orders them and replies */
+	uint64_t n_nodes;
+	uint64_t n_freed; /* nodes and entries since memory was last trimmed */
+	struct node_attr *attrs_oldest, *attrs_newest;
+
+	struct parked *interrupted; /* requests whose callers had a signal */
+	struct fs_timer *timers;
+	uint64_t timer_set; /* what the daemon was asked for; 0: nothing */
+	struct fs_timer attrs_timer, parked_timer, trim_timer;
+	char last_error[256]; /* the root's `last-error`; peers have their own */
+};
+
+/* Monotonic nanoseconds. */
+uint64_t fs_now(const struct fs *fs);
+/* Sets, moves or (delay UINT64_MAX) clears a timer. It fires once. */
+void fs_timer_set(struct fs *fs, struct fs_timer *timer, uint64_t delay);
+
+/* The fs of a request. */
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * Peers, and calls to them on behalf of FUSE requests.
+ *
+ * A handler allocates its context with peer_call_new (a struct that begins with struct peer_call),
+ * sends, and returns. `done` is called exactly once per send, answers the request that it gets from
+ * peer_call_take (NULL: somebody interrupted it and it has been answered), and the context is freed
+ * behind it, unless it sent the call again.
+ *
+ * Node numbers are filled in here: `node` is the first field of every operation's args, `node2` the
+ * other node of LINK, RENAME and COPY_RANGE. Where a new session has made them void, the call waits
+ * until the nodes are found again by walking down from the peer's top, and fails with ESTALE if
+ * they are not.
+ */
+#ifndef FS_PEER_H
+#define FS_PEER_H
+
+#include "fs/node.h"
+#include "fs/notify.h"
+#include "fs/parked.h"
+
+#define PEER_FORGET_BATCH 1000
+#define PEER_FORGET_DELAY (20 * FS_MILLISECOND)
+#define PEER_NAME_MAX     63
+
+struct peer_call;
+
+struct fs_peer {
+	struct fs *fs;
+	char name[PEER_NAME_MAX + 1];
+	uint64_t id;                 /* hash of its identity */
+	uint64_t added;              /* real time, ns */
+	uint16_t index;              /* in fs->peers */
+	uint32_t n_nodes;            /* that refer to it by index: the slot stays as long */
+	struct transport *transport; /* NULL: removed */
+	void *arg;
+	struct fs_node *top; /* held while it is not removed */
+	uint32_t session;    /* counts sessions: tells numbers and handles of old ones */
+	bool has_session;
+	uint32_t uid, gid; /* as whom its daemon works */
+	char *root_path;   /* what its top is called there, if absolute targets are to be shown */
+	struct node_table numbers; /* nodes by the server's number */
+	struct peer_call *calls;   /* under way */
+	struct peer_bind *binds;   /* nodes being found again (peer_bind.c) */
+	struct forgotten *forgets; /* to be sent */
+	size_t n_forgets;
+	struct fs_timer forget_timer;
+	struct notify *notify; /* its notifier; NULL until something is to be told */
+	char last_error[256];
+};
+
+struct peer_call {
+	struct fs_peer *peer;
+	struct fs_node *node, *node2; /* held; node2 is NULL mostly */
+	uint32_t sent;                /* fs->change when it was sent: for node_attr_set */
+	uint32_t session;             /* in which it was sent */
+	/* The answer, or -errno. Not called for calls that were abandoned. */
+	void (*done)(struct peer_call *call, const struct transport_reply *reply);
+	/* Stream data after a reply with `more`; the call lives until `end` returned. */
+	void (*data)(struct peer_call *call, struct bytes data);
+	void (*end)(struct peer_call *call, int error);
+	/* The payload of the args is free again (else it is copied). Called once per send. */
+	void (*payload_done)(struct peer_call *call);
+	/* Frees what the context holds, before it is freed itself. May be NULL. */
+	void (*release)(struct peer_call *call);
+
+	/* peer.c's own */
+	struct parked parked;
+	struct peer_call *prev, *next; /* peer->calls */
+	struct transport_call *transport_call;
+	struct caller *caller;
+	uint16_t op;
+	bool again; /* done has sent it again */
+	bool in_done;
+	bool streaming;
+	void *args;                     /* a deep copy while it waits for its nodes, else NULL */
+	struct peer_call *next_waiting; /* bind->waiting */
+};
+
+/*
+ * A call about `node` (held from now on) for `req` (NULL: nobody waits for it; the parked request
+ * is answered with EINTR on interrupts by the rules of parked.h). `size` is that of the caller's
+ * context. NULL: out of memory (req is not answered).
+ */
+void *peer_call_new(struct fs *fs, size_t size, struct fs_node *node, fuse_req_t req);
+
+/* The other node of LINK, RENAME, COPY_RANGE; before sending. */
+void peer_call_node2(struct peer_call *call, struct fs_node *node);
+
+/*
+ * Sends: `args` is the operation's struct; its first node numbers are filled in here, its bytes
+ * copied (payload: see payload_done). Always ends in `done`: perhaps before this returns, if it
+ * cannot be sent. To be called again within `done`, it sends a retry.
+ */
+void peer_call_send(struct peer_call *call, uint16_t op, void *args);
+
+/* The request, to be answered right now; NULL if it was answered before. */
+fuse_req_t peer_call_take(struct peer_call *call);
+/* Takes it and answers with an error (negative); remembers it for `last-error`. */
+void peer_call_fail(struct peer_call *call, int error);
+
+/* Stream bytes of `call` have been used: the peer may send more. */
+void peer_call_consumed(struct peer_call *call, size_t bytes);
+/* No interest any more (a stream, a read ahead): neither done nor end is called. Frees it. */
+void peer_call_abandon(struct peer_call *call);
+
+/* References of the server that nobody needs; sent in batches. */
+void peer_forget(struct fs_peer *peer, uint64_t number, uint64_t count);
+
+/* Answers a request about a peer's node with an error (negative) and remembers it. */
+void peer_reply_error(fuse_req_t req, struct fs_peer *peer, int error);
+
+#endif
