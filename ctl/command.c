@@ -1,0 +1,166 @@
+#include "ctl/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Before the command. */
+static const struct option_row global_options[] = {
+    {.name = "version", .letter = 'V', .summary = "print the version"},
+    {.name = NULL},
+};
+
+static const struct option_row no_options[] = {{.name = NULL}};
+
+const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < command_table_n; i++)
+		if (strcmp(command_table[i].name, name) == 0)
+			return &command_table[i];
+	return NULL;
+}
+
+/* Whether commands of two words begin with this one. */
+static bool is_group(const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i < command_table_n; i++)
+		if (strncmp(command_table[i].name, word, n) == 0 && command_table[i].name[n] == ' ')
+			return true;
+	return false;
+}
+
+/* Of one or two words at argv; how many is returned in ret_n. */
+static const struct command *find_words(int argc, char *const *argv, int *ret_n)
+{
+	char name[64];
+
+	if (argc >= 2 && argv[1][0] != '-') {
+		snprintf(name, sizeof(name), "%.30s %.30s", argv[0], argv[1]);
+		*ret_n = 2;
+		if (command_find(name))
+			return command_find(name);
+	}
+	*ret_n = 1;
+	return command_find(argv[0]);
+}
+
+static int complain_unknown(const struct context *context, int argc, char *const *argv)
+{
+	context_fail(context, "unknown command '%.60s%s%.60s'", argv[0],
+		     argc > 1 && is_group(argv[0]) ? " " : "",
+		     argc > 1 && is_group(argv[0]) ? argv[1] : "");
+	if (is_group(argv[0])) {
+		fprintf(context->err, "there are:");
+		for (size_t i = 0, n = strlen(argv[0]); i < command_table_n; i++)
+			if (strncmp(command_table[i].name, argv[0], n) == 0 &&
+			    command_table[i].name[n] == ' ')
+				fprintf(context->err, " '%s'", command_table[i].name);
+		fputc('\n', context->err);
+	} else {
+		fprintf(context->err, "try 'loopsyctl help'\n");
+	}
+	return CONTEXT_USAGE;
+}
+
+static int run_command(struct context *context, int argc, char *const *argv)
+{
+	const struct option_row *tables[] = {command_common_options, no_options, NULL};
+	char error[ARGUMENTS_ERROR_MAX];
+	int n, r;
+
+	context->command = find_words(argc, argv, &n);
+	if (!context->command)
+		return complain_unknown(context, argc, argv);
+	/* A first word that is a group's, with a second that none of its commands has. */
+	if (n == 1 && argc > 1 && argv[1][0] != '-' && is_group(argv[0]))
+		return complain_unknown(context, argc, argv);
+	if (context->command->options)
+		tables[1] = context->command->options;
+	r = arguments_parse(&context->arguments, argc - n, argv + n, tables, false, error);
+	if (r < 0)
+		return context_usage(context, "%s: %s", context->command->name, error);
+	if (arguments_has(&context->arguments, "help")) {
+		command_print_help(context->out, context->command);
+		return CONTEXT_OK;
+	}
+	if (context->arguments.n_words < context->command->min_words)
+		return context_usage(context, "%s: something is missing", context->command->name);
+	if (context->arguments.n_words > context->command->max_words)
+		return context_usage(context, "%s: '%.100s' is too much", context->command->name,
+				     context->arguments.words[context->command->max_words]);
+	context->json = arguments_has(&context->arguments, "json");
+	r = home_new(arguments_text(&context->arguments, "home", NULL), &context->home);
+	if (r < 0)
+		return context_fail(context, "no home directory: set HOME or LOOPSY_HOME");
+	r = context->command->run(context);
+	home_free(context->home);
+	return r;
+}
+
+int command_main(int argc, char *const *argv, int in, FILE *out, FILE *err)
+{
+	const struct option_row *const tables[] = {command_common_options, global_options, NULL};
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	struct context context = {.in = in, .out = out, .err = err};
+	char error[ARGUMENTS_ERROR_MAX];
+	bool terminal = fileno(out) >= 0 && isatty(fileno(out));
+	int n = arguments_parse(&context.arguments, argc - 1, argv + 1, tables, true, error), r;
+
+	context.terminal = terminal && isatty(in);
+	context.color =
+	    terminal && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+	if (n < 0)
+		return context_usage(&context, "%s", error);
+	if (arguments_has(&context.arguments, "version")) {
+		r = cmd_help_run_version(&context);
+	} else if (n + 1 < argc) {
+		r = run_command(&context, argc - 1 - n, argv + 1 + n);
+	} else if (arguments_has(&context.arguments, "help")) {
+		command_print_help(out, NULL);
+		r = CONTEXT_OK;
+	} else {
+		command_print_help(err, NULL);
+		r = CONTEXT_USAGE;
+	}
+	if (fflush(out) != 0 || ferror(out))
+		return context_fail(&context, "cannot write the output");
+	return r;
+}
+
+static void print_options(FILE *out, const struct option_row *options)
+{
+	for (; options && options->name; options++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "%c%c%s--%s%s%s", options->letter ? '-' : ' ',
+			 options->letter ? options->letter : ' ', options->letter ? ", " : "  ",
+			 options->name, options->value ? " " : "",
+			 options->value ? options->value : "");
+		fprintf(out, "  %-24s %s\n", text, options->summary);
+	}
+}
+
+void command_print_help(FILE *out, const struct command *command)
+{
+	if (command) {
+		fprintf(out, "usage: loopsyctl %s%s%s\n\n%s\n\noptions:\n", command->name,
+			command->usage[0] ? " " : "", command->usage, command->summary);
+		print_options(out, command->options);
+		print_options(out, command_common_options);
+		return;
+	}
+	fprintf(out, "usage: loopsyctl [--home DIR] COMMAND [ARGUMENT ...]\n\n"
+		     "Your other machines as folders.\n\ncommands:\n");
+	for (size_t i = 0; i < command_table_n; i++) {
+		const struct command *row = &command_table[i];
+
+		fprintf(out, "  %-17s %s\n", row->name, row->summary);
+	}
+	fprintf(out, "\noptions:\n");
+	print_options(out, global_options);
+	print_options(out, command_common_options);
+	fprintf(out, "\nFirst steps: 'loopsyctl init', 'loopsyctl start --lan', 'loopsyctl pair'.\n"
+		     "More: 'loopsyctl help COMMAND', 'man loopsyctl'.\n");
+}

@@ -1,0 +1,56 @@
+/*
+ * The commands of loopsyctl: one table, from which come lookup, help, completions, and the test of
+ * the manual.
+ */
+#ifndef CTL_COMMAND_H
+#define CTL_COMMAND_H
+
+#include "ctl/context.h"
+
+struct command {
+	const char *name;  /* one or two words: "peers rename" */
+	const char *usage; /* what follows the name, options included */
+	const char *summary;
+	const struct option_row *options; /* its own, beside the common ones; NULL: none */
+	unsigned min_words, max_words;
+	int (*run)(struct context *context); /* returns an enum context_exit */
+};
+
+extern const struct command command_table[];
+extern const size_t command_table_n;
+/* Options of every command. */
+extern const struct option_row command_common_options[];
+
+/* The row of that name, or NULL. */
+const struct command *command_find(const char *name);
+
+/* Runs the command line; returns the exit status. `in`, `out` and `err` are borrowed. */
+int command_main(int argc, char *const *argv, int in, FILE *out, FILE *err);
+
+/* The overview, or the help of one command. */
+void command_print_help(FILE *out, const struct command *command);
+
+/* A file per group; the options stand beside what reads them. */
+int cmd_init_run(struct context *context);
+int cmd_start_run(struct context *context);
+int cmd_stop_run(struct context *context);
+int cmd_stop_run_restart(struct context *context);
+int cmd_status_run(struct context *context);
+int cmd_pair_run(struct context *context);
+int cmd_peers_run_list(struct context *context);
+int cmd_peers_run_add(struct context *context);
+int cmd_peers_run_discovered(struct context *context);
+int cmd_peers_run_show(struct context *context);
+int cmd_peers_run_rename(struct context *context);
+int cmd_peers_run_remove(struct context *context);
+int cmd_peers_run_allow(struct context *context);
+int cmd_key_run_show(struct context *context);
+int cmd_key_run_generate(struct context *context);
+int cmd_logs_run(struct context *context);
+int cmd_doctor_run(struct context *context);
+int cmd_config_run(struct context *context);
+int cmd_help_run(struct context *context);
+int cmd_help_run_version(struct context *context);
+int cmd_completions_run(struct context *context);
+
+#endif

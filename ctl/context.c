@@ -1,0 +1,143 @@
+#include "ctl/context.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/terminal.h"
+
+int context_fail(const struct context *context, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	fputs("loopsyctl: ", context->err);
+	vfprintf(context->err, format, list);
+	fputc('\n', context->err);
+	va_end(list);
+	return CONTEXT_FAILURE;
+}
+
+int context_usage(const struct context *context, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	fputs("loopsyctl: ", context->err);
+	vfprintf(context->err, format, list);
+	fputc('\n', context->err);
+	va_end(list);
+	if (context->command)
+		fprintf(context->err, "usage: loopsyctl %s%s%s\n", context->command->name,
+			context->command->usage[0] ? " " : "", context->command->usage);
+	else
+		fprintf(context->err, "try 'loopsyctl help'\n");
+	return CONTEXT_USAGE;
+}
+
+void context_say(const struct context *context, const char *format, ...)
+{
+	va_list list;
+
+	if (context->json)
+		return;
+	va_start(list, format);
+	vfprintf(context->err, format, list);
+	fputc('\n', context->err);
+	va_end(list);
+	fflush(context->err);
+}
+
+int context_print_json(const struct context *context, json_t *value)
+{
+	int r = value ? json_dumpf(value, context->out,
+				   JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
+		      : -1;
+
+	json_decref(value);
+	if (r < 0)
+		return context_fail(context, "cannot write JSON");
+	fputc('\n', context->out);
+	fflush(context->out);
+	return CONTEXT_OK;
+}
+
+int context_connect(const struct context *context, struct local_client **ret_client)
+{
+	const char *path = context->home->socket;
+	int r = local_client_new(path, ret_client);
+
+	if (r == 0)
+		return CONTEXT_OK;
+	switch (r) {
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ECONNREFUSED:
+		return context_fail(context,
+				    "loopsyd is not running: start it with 'loopsyctl start'");
+	case -ETIMEDOUT:
+		return context_fail(context,
+				    "loopsyd does not answer at %s: end it with "
+				    "'kill -9 PID' and start it again",
+				    path);
+	case -EACCES:
+	case -EPERM:
+		return context_fail(context,
+				    "%s is another user's: only that user may ask its "
+				    "loopsyd",
+				    path);
+	default:
+		return context_fail(context, "cannot reach loopsyd at %s: %s", path, strerror(-r));
+	}
+}
+
+char *context_explain(struct local_client *client, int r)
+{
+	const char *text;
+
+	if (client->reason[0] != '\0')
+		return terminal_escape(client->reason, strlen(client->reason));
+	switch (r) {
+	case -ETIMEDOUT:
+		text = "loopsyd did not answer in time: 'loopsyctl logs' may say why";
+		break;
+	case -ECONNRESET:
+		text = "loopsyd ended before it answered: start it with 'loopsyctl start'";
+		break;
+	case -EBADMSG:
+		text = "loopsyd's answer makes no sense: is it of another version? "
+		       "Try 'loopsyctl restart'";
+		break;
+	case -ENOSYS:
+		text = "the running loopsyd cannot do that: is it of another version? "
+		       "Try 'loopsyctl restart'";
+		break;
+	default:
+		text = strerror(-r);
+	}
+	return strdup(text);
+}
+
+int context_complain(const struct context *context, struct local_client *client, int r)
+{
+	char *text = context_explain(client, r);
+
+	context_fail(context, "%s", text ? text : "out of memory");
+	free(text);
+	return CONTEXT_FAILURE;
+}
+
+int context_call(const struct context *context, struct local_client *client, uint16_t op,
+		 const void *args, void *result)
+{
+	int r = local_client_call(client, op, args, result);
+
+	return r == 0 ? CONTEXT_OK : context_complain(context, client, r);
+}
+
+json_t *context_json_text(struct bytes text)
+{
+	return json_stringn((const char *)text.data, text.size);
+}
