@@ -1,0 +1,212 @@
+/* Attributes: GETATTR, SETATTR, ACCESS, STATFS, READLINK. All of it on pool threads. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/serve/entries.h"
+#include "daemon/serve/serve_private.h"
+
+static int do_getattr(struct work *work)
+{
+	const struct args_getattr *args = work->args;
+	HELD held = HELD_NULL;
+	int error = nodes_hold_any(&work->guest->nodes, args->node, &held);
+
+	if (error < 0)
+		return error;
+	return entries_attr_of(&held, &work->result.getattr.attr);
+}
+
+/* --- SETATTR ---------------------------------------------------------------------------------- */
+
+static int type_of(int fd, mode_t *ret_mode)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret_mode = st.st_mode;
+	return 0;
+}
+
+static int set_owner(int fd, const struct args_setattr *args)
+{
+	uid_t uid = args->valid & SETATTR_UID ? (uid_t)args->uid : (uid_t)-1;
+	gid_t gid = args->valid & SETATTR_GID ? (gid_t)args->gid : (gid_t)-1;
+
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int set_mode(int fd, mode_t type, mode_t mode)
+{
+	char path[CONFINE_PROC_SIZE];
+
+	if (S_ISLNK(type))
+		return -EOPNOTSUPP;
+	confine_proc_path(fd, path);
+	return chmod(path, mode & 07777) < 0 ? -errno : 0;
+}
+
+static int set_size(int fd, int open_fd, mode_t type, uint64_t size)
+{
+	char path[CONFINE_PROC_SIZE];
+
+	if (open_fd >= 0)
+		return ftruncate(open_fd, (off_t)size) < 0 ? -errno : 0;
+	if (S_ISDIR(type))
+		return -EISDIR;
+	if (!S_ISREG(type))
+		return -EINVAL;
+	confine_proc_path(fd, path);
+	return truncate(path, (off_t)size) < 0 ? -errno : 0;
+}
+
+static int set_times(int fd, const struct args_setattr *args)
+{
+	struct timespec times[2] = {args->atime, args->mtime};
+
+	if (args->valid & SETATTR_ATIME_NOW)
+		times[0].tv_nsec = UTIME_NOW;
+	else if (!(args->valid & SETATTR_ATIME))
+		times[0].tv_nsec = UTIME_OMIT;
+	if (args->valid & SETATTR_MTIME_NOW)
+		times[1].tv_nsec = UTIME_NOW;
+	else if (!(args->valid & SETATTR_MTIME))
+		times[1].tv_nsec = UTIME_OMIT;
+	return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* What the kernel does itself after a write or chown, unless we are root. */
+static int kill_suid(int fd, mode_t type)
+{
+	mode_t mode = type & 07777 & ~S_ISUID;
+	int error;
+
+	if (type & S_IXGRP)
+		mode &= ~S_ISGID;
+	if (!S_ISREG(type) || mode == (type & 07777))
+		return 0;
+	error = set_mode(fd, type, mode);
+	return error == -EPERM ? 0 : error; /* not ours: nor is it what was asked for */
+}
+
+static int set(int fd, int open_fd, const struct args_setattr *args)
+{
+	uint64_t times = SETATTR_ATIME | SETATTR_MTIME | SETATTR_ATIME_NOW | SETATTR_MTIME_NOW;
+	mode_t mode;
+	int error = type_of(fd, &mode);
+
+	if (error == 0 && args->valid & (SETATTR_UID | SETATTR_GID))
+		error = set_owner(fd, args);
+	if (error == 0 && args->valid & SETATTR_SIZE)
+		error = set_size(fd, open_fd, mode, args->size);
+	if (error == 0 && args->valid & SETATTR_KILL_SUIDGID && !(args->valid & SETATTR_MODE))
+		error = kill_suid(fd, mode);
+	if (error == 0 && args->valid & SETATTR_MODE) /* last: chown clears setuid bits */
+		error = set_mode(fd, mode, (mode_t)args->mode);
+	if (error == 0 && args->valid & times)
+		error = set_times(fd, args);
+	return error;
+}
+
+static int do_setattr(struct work *work)
+{
+	const struct args_setattr *args = work->args;
+	HELD held = HELD_NULL;
+	int error = nodes_hold(&work->guest->nodes, args->node, &held);
+
+	if (error < 0)
+		return error;
+	if (held.export->read_only)
+		return -EROFS;
+	error = set(held.fd, -1, args);
+	if (error < 0)
+		return error;
+	return entries_attr_of(&held, &work->result.setattr.attr);
+}
+
+/* --- the rest --------------------------------------------------------------------------------- */
+
+static int do_access(struct work *work)
+{
+	const struct args_access *args = work->args;
+	HELD held = HELD_NULL;
+	mode_t mode;
+	int error = nodes_hold_any(&work->guest->nodes, args->node, &held);
+
+	if (error < 0)
+		return error;
+	if (held.fd < 0)
+		return args->mask & W_OK ? -EROFS : 0;
+	error = type_of(held.fd, &mode);
+	if (error < 0)
+		return error;
+	if (args->mask & W_OK && held.export->read_only && (S_ISREG(mode) || S_ISDIR(mode)))
+		return -EROFS;
+	if (syscall(SYS_faccessat2, held.fd, "", (int)args->mask, AT_EMPTY_PATH | AT_EACCESS) < 0)
+		return -errno;
+	return 0;
+}
+
+static int do_statfs(struct work *work)
+{
+	const struct args_statfs *args = work->args;
+	struct result_statfs *result = &work->result.statfs;
+	HELD held = HELD_NULL;
+	struct statvfs info;
+	int error = nodes_hold_any(&work->guest->nodes, args->node, &held);
+
+	if (error < 0)
+		return error;
+	if (held.fd < 0) {
+		*result = (struct result_statfs){
+		    .block_size = 4096, .fragment_size = 4096, .name_max = OPS_NAME_MAX};
+		return 0;
+	}
+	if (fstatvfs(held.fd, &info) < 0)
+		return -errno;
+	*result = (struct result_statfs){
+	    .block_size = info.f_bsize,
+	    .fragment_size = info.f_frsize,
+	    .blocks = info.f_blocks,
+	    .blocks_free = info.f_bfree,
+	    .blocks_available = info.f_bavail,
+	    .files = info.f_files,
+	    .files_free = info.f_ffree,
+	    .name_max = info.f_namemax,
+	};
+	return 0;
+}
+
+static int do_readlink(struct work *work)
+{
+	const struct args_readlink *args = work->args;
+	HELD held = HELD_NULL;
+	ssize_t n;
+	int error = nodes_hold(&work->guest->nodes, args->node, &held);
+
+	if (error < 0)
+		return error;
+	work->payload = malloc(OPS_TARGET_MAX + 1);
+	if (!work->payload)
+		return -ENOMEM;
+	n = readlinkat(held.fd, "", work->payload, OPS_TARGET_MAX + 1);
+	if (n < 0)
+		return errno == ENOENT ? -EINVAL : -errno; /* ENOENT: it is not a link */
+	if (n > OPS_TARGET_MAX)
+		return -ENAMETOOLONG;
+	work->result.readlink.target = (struct bytes){.data = work->payload, .size = (size_t)n};
+	return 0;
+}
+
+const struct work_handler attrs_handlers[] = {
+    {.op = OP_GETATTR, .order = ORDER_READ, .run = do_getattr},
+    {.op = OP_SETATTR, .order = ORDER_ALONE, .run = do_setattr},
+    {.op = OP_ACCESS, .order = ORDER_READ, .run = do_access},
+    {.op = OP_STATFS, .order = ORDER_FREE, .run = do_statfs},
+    {.op = OP_READLINK, .order = ORDER_FREE, .run = do_readlink},
+    {.op = 0},
+};

@@ -1,0 +1,137 @@
+#include "daemon/serve/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "daemon/serve/mounts.h"
+#include "proto/record.h"
+
+int confine_open(int dir_fd, const char *name, uint64_t flags, uint32_t mode, uint64_t resolve)
+{
+	struct open_how how = {
+	    .flags = flags | O_CLOEXEC | O_NOFOLLOW,
+	    .mode = mode,
+	    .resolve = resolve | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+
+	for (int tries = 0;; tries++) {
+		int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+
+		if (fd >= 0)
+			return fd;
+		/* EAGAIN: the kernel could not prove that a rename elsewhere did not matter. */
+		if (errno == EINTR ||
+		    (errno == EAGAIN && !(resolve & RESOLVE_CACHED) && tries < 1000))
+			continue;
+		return -errno;
+	}
+}
+
+static uint32_t hash(uint32_t h, const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < size; i++)
+		h = (h ^ bytes[i]) * 16777619u;
+	return h;
+}
+
+static uint32_t generation_of(int fd)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} u;
+	int mount_id;
+	uint32_t h;
+
+	u.handle.handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(fd, "", &u.handle, &mount_id, AT_EMPTY_PATH) < 0)
+		return 0;
+	h = hash(2166136261u, &u.handle.handle_type, sizeof(u.handle.handle_type));
+	h = hash(h, u.handle.f_handle, u.handle.handle_bytes);
+	return h == 0 || h == CONFINE_HOLLOW_GENERATION ? 1 : h;
+}
+
+static int ask(int fd, int sync, struct statx *ret_stx)
+{
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | sync,
+		  STATX_BASIC_STATS | STATX_MNT_ID, ret_stx) < 0)
+		return -errno;
+	return 0;
+}
+
+int confine_look_at(struct mounts *mounts, int fd, struct look *ret_look)
+{
+	struct look look = LOOK_NULL;
+	enum mounts_kind kind;
+	int error = ask(fd, AT_STATX_DONT_SYNC, &look.stx);
+
+	if (error < 0)
+		return error;
+	kind = look.stx.stx_mask & STATX_MNT_ID ? mounts_kind_of(mounts, look.stx.stx_mnt_id)
+						: MOUNTS_REFUSED;
+	look.identity.ino = look.stx.stx_ino;
+	look.identity.dev = (uint32_t)makedev(look.stx.stx_dev_major, look.stx.stx_dev_minor);
+	if (kind == MOUNTS_REFUSED) {
+		if (!S_ISDIR(look.stx.stx_mode))
+			return -ENOENT;
+		look.hollow = true;
+		look.identity.generation = CONFINE_HOLLOW_GENERATION;
+		*ret_look = look;
+		return 0;
+	}
+	if (kind == MOUNTS_REMOTE) {
+		error = ask(fd, AT_STATX_SYNC_AS_STAT, &look.stx);
+		if (error < 0)
+			return error;
+	}
+	look.identity.generation = generation_of(fd);
+	look.fs = mounts_fs(mounts, look.identity.dev, fd);
+	*ret_look = look;
+	return 0;
+}
+
+int confine_look_fd(struct mounts *mounts, int fd, struct look *ret_look)
+{
+	int error = confine_look_at(mounts, fd, ret_look);
+
+	if (error < 0 || ret_look->hollow)
+		close(fd);
+	else
+		ret_look->fd = fd;
+	return error;
+}
+
+int confine_look(struct mounts *mounts, int dir_fd, const char *name, struct look *ret_look)
+{
+	int fd = confine_open(dir_fd, name, O_PATH, 0, 0);
+
+	if (fd < 0)
+		return fd;
+	return confine_look_fd(mounts, fd, ret_look);
+}
+
+void confine_look_close(struct look *look)
+{
+	if (look->fd >= 0)
+		close(look->fd);
+	look->fd = -1;
+}
+
+void confine_proc_path(int fd, char ret_path[CONFINE_PROC_SIZE])
+{
+	snprintf(ret_path, CONFINE_PROC_SIZE, "/proc/self/fd/%d", fd);
+}
+
+void confine_name(const struct bytes *name, char ret_name[256])
+{
+	memcpy(ret_name, name->data, name->size);
+	ret_name[name->size] = '\0';
+}

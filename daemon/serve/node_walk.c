@@ -1,0 +1,353 @@
+/*
+ * From the top of the chain of stale ancestors down, one component each:
+ *
+ *     look at (parent's descriptor, name) ── same identity ─→ that is the node: believed again
+ *              │ absent, another object, denied
+ *              ├─ first pass: again, while no rename of ours is under way
+ *              ├─ its kept descriptor: where is it now, says the kernel (/proc/self/fd/N)?
+ *              │     within the export, walked to and found ─→ believed again (moved by others)
+ *              │     deleted there ─→ usable, as an unlinked object is on a local disk
+ *              │     elsewhere ─→ dropped
+ *              └─ an open file's descriptor, for the last of the chain; else ESTALE
+ */
+#include "daemon/serve/node_walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/serve/deny.h"
+
+#define DELETED " (deleted)"
+
+struct chain {
+	struct node **nodes; /* each pinned; the last is the nearest to the root */
+	size_t n, capacity;
+};
+
+static int chain_push(struct chain *chain, struct node *node)
+{
+	if (chain->n == chain->capacity) {
+		size_t capacity = chain->capacity ? chain->capacity * 2 : 16;
+		struct node **grown = realloc(chain->nodes, capacity * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		chain->nodes = grown;
+		chain->capacity = capacity;
+	}
+	node->refs++;
+	chain->nodes[chain->n++] = node;
+	return 0;
+}
+
+static void chain_free(struct nodes *nodes, struct chain *chain)
+{
+	pthread_mutex_lock(&nodes->lock);
+	for (size_t i = 0; i < chain->n; i++)
+		node_walk_put(nodes, chain->nodes[i]);
+	pthread_mutex_unlock(&nodes->lock);
+	free(chain->nodes);
+}
+
+static void give(struct nodes *nodes, struct node_fd *kept)
+{
+	pthread_mutex_lock(&nodes->lock);
+	node_walk_unref(nodes, kept);
+	pthread_mutex_unlock(&nodes->lock);
+}
+
+/* Puts a look's descriptor into the cache and returns it referenced, or NULL. */
+static struct node_fd *keep(struct nodes *nodes, struct node *node, struct look *look)
+{
+	struct node_fd *kept;
+
+	pthread_mutex_lock(&nodes->lock);
+	kept = node_walk_keep(nodes, node, look->fd);
+	if (kept)
+		kept->refs++;
+	pthread_mutex_unlock(&nodes->lock);
+	look->fd = -1;
+	return kept;
+}
+
+static struct node_fd *kept_of(struct nodes *nodes, struct node *node)
+{
+	struct node_fd *kept;
+
+	pthread_mutex_lock(&nodes->lock);
+	kept = node->kept;
+	if (kept)
+		kept->refs++;
+	pthread_mutex_unlock(&nodes->lock);
+	return kept;
+}
+
+int node_walk_export(struct mounts *mounts, const struct export *export, struct look *ret_look)
+{
+	int fd = open(export->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return confine_look_fd(mounts, fd, ret_look);
+}
+
+/* The root follows its path: a disk may have been mounted there since. */
+static int step_export(struct nodes *nodes, struct node *node, struct node_fd **ret_kept)
+{
+	LOOK look = LOOK_NULL;
+	int error = node_walk_export(nodes->mounts, &nodes->exports->items[node->export], &look);
+
+	if (error < 0)
+		return error;
+	if (look.hollow)
+		return -EACCES;
+	pthread_mutex_lock(&nodes->lock);
+	if (!confine_same(&look.identity, &node->identity)) {
+		struct node *other =
+		    node_index_find_identity(&nodes->index, node->export, &look.identity);
+
+		/* A directory of the old tree has become the root: that node is not to be found
+		 * by identity any more. */
+		if (other && other != node) {
+			struct identity nowhere = {.ino = other->number,
+						   .dev = UINT32_MAX,
+						   .generation = CONFINE_HOLLOW_GENERATION};
+
+			node_walk_drop(nodes, other);
+			node_index_set_identity(&nodes->index, other, &nowhere);
+		}
+		node_index_set_identity(&nodes->index, node, &look.identity);
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	*ret_kept = keep(nodes, node, &look);
+	return *ret_kept ? 0 : -ENOMEM;
+}
+
+/* Where the kernel says that a descriptor's object is. 0 or -errno. */
+static int path_of(int fd, char *ret_path, size_t size)
+{
+	char proc[CONFINE_PROC_SIZE];
+	ssize_t n;
+
+	confine_proc_path(fd, proc);
+	n = readlink(proc, ret_path, size - 1);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size - 1)
+		return -ENAMETOOLONG;
+	ret_path[n] = '\0';
+	return 0;
+}
+
+/* Walks to `path` (components below the root) and compares what is there. Returns 1 if it is that
+ * object, 0 if something is absent on the way, -ESTALE if it is hidden or another object. */
+static int walk_path(struct nodes *nodes, const struct export *export, int root_fd, char *path,
+		     const struct identity *identity)
+{
+	struct look at = LOOK_NULL;
+	int error = confine_look_at(nodes->mounts, root_fd, &at);
+	char *save = NULL;
+
+	at.fd = error == 0 ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0) : -1;
+	for (char *name = strtok_r(path, "/", &save); name && error == 0;
+	     name = strtok_r(NULL, "/", &save)) {
+		struct look next = LOOK_NULL;
+
+		error = at.hollow ? -ESTALE : confine_look(nodes->mounts, at.fd, name, &next);
+		if (error == 0 && deny_hides(export->deny, &at.identity, name, &next.identity)) {
+			confine_look_close(&next);
+			error = -ESTALE;
+		}
+		confine_look_close(&at);
+		if (error == 0)
+			at = next;
+	}
+	confine_look_close(&at);
+	if (error == -EACCES) /* below a directory that we may not search: the kernel's word */
+		return 1;
+	if (error == -ENOENT || error == -ENOTDIR)
+		return 0;
+	if (error < 0)
+		return -ESTALE;
+	return confine_same(&at.identity, identity) ? 1 : 0;
+}
+
+/* Is the object that `kept` holds still within the export? */
+static bool still_inside(struct nodes *nodes, struct node *node, struct node_fd *kept)
+{
+	const struct export *export = &nodes->exports->items[node->export];
+	LOOK root = LOOK_NULL;
+	char root_path[PATH_MAX + 16], path[PATH_MAX + 16], walked[PATH_MAX + 16];
+	size_t length;
+	int found;
+
+	if (node_walk_export(nodes->mounts, export, &root) < 0 || root.hollow)
+		return false;
+	if (path_of(root.fd, root_path, sizeof(root_path)) < 0 ||
+	    path_of(kept->fd, path, sizeof(path)) < 0)
+		return false;
+	length = strlen(root_path);
+	if (strcmp(root_path, "/") == 0)
+		length = 0;
+	if (strncmp(path, root_path, length) != 0 || path[length] != '/')
+		return false;
+	memcpy(walked, path + length, strlen(path + length) + 1);
+	found = walk_path(nodes, export, root.fd, walked, &node->identity);
+	if (found != 0)
+		return found > 0;
+	/* Deleted, if the path with that suffix is not there and the object has left its name. */
+	length = strlen(path);
+	return length > strlen(DELETED) && strcmp(path + length - strlen(DELETED), DELETED) == 0;
+}
+
+static bool astray(int error)
+{
+	return error == -ESTALE || error == -EACCES;
+}
+
+/* The name did not lead to the node, for `error`. */
+static int step_aside(struct nodes *nodes, struct node *node, int error, struct node_fd **ret_kept)
+{
+	struct node_fd *kept = kept_of(nodes, node);
+	bool inside;
+
+	if (!kept)
+		return error;
+	inside = still_inside(nodes, node, kept);
+	pthread_mutex_lock(&nodes->lock);
+	if (inside)
+		node_walk_verified(kept);
+	else if (node->kept == kept)
+		node_walk_drop(nodes, node);
+	pthread_mutex_unlock(&nodes->lock);
+	if (!inside) {
+		give(nodes, kept);
+		return error;
+	}
+	*ret_kept = kept;
+	return 0;
+}
+
+static int step(struct nodes *nodes, const struct node *parent, int dir_fd, struct node *node,
+		struct node_fd **ret_kept)
+{
+	struct deny *deny = nodes->exports->items[node->export].deny;
+	struct identity parent_identity, identity;
+	LOOK look = LOOK_NULL;
+	char name[256];
+	int error;
+
+	pthread_mutex_lock(&nodes->lock);
+	memcpy(name, node_index_name(node), node->name_size);
+	name[node->name_size] = '\0';
+	parent_identity = parent->identity;
+	identity = node->identity;
+	pthread_mutex_unlock(&nodes->lock);
+	error = confine_look(nodes->mounts, dir_fd, name, &look);
+	if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
+		return -ESTALE;
+	if (error < 0)
+		return error;
+	if (look.hollow || !confine_same(&look.identity, &identity) ||
+	    deny_hides(deny, &parent_identity, name, &look.identity))
+		return -ESTALE;
+	*ret_kept = keep(nodes, node, &look);
+	return *ret_kept ? 0 : -ENOMEM;
+}
+
+/* The stale part of the node's ancestry, and the descriptor to begin with (NULL: at an export). */
+static int collect(struct nodes *nodes, struct node *node, struct chain *chain,
+		   struct node **ret_base, struct node_fd **ret_kept)
+{
+	int error = 0;
+
+	*ret_kept = NULL;
+	pthread_mutex_lock(&nodes->lock);
+	for (;; node = node->parent) {
+		*ret_kept = node_walk_fresh(nodes, node);
+		*ret_base = node;
+		if (*ret_kept) {
+			(*ret_kept)->refs++;
+			/* pinned by its child in the chain, or by the caller; but that child may
+			 * be moved */
+			node->refs++;
+			break;
+		}
+		error = chain_push(chain, node);
+		if (error < 0 || node->kind == NODE_EXPORT)
+			break;
+		if (!node->parent || node->kind != NODE_PLAIN) {
+			error = -ESTALE;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	return error;
+}
+
+static int walk(struct nodes *nodes, struct node *node, bool last_pass, struct node_fd **ret_kept)
+{
+	struct chain chain = {0};
+	struct node_fd *kept, *next;
+	struct node *base;
+	bool base_pinned;
+	int error = collect(nodes, node, &chain, &base, &kept);
+
+	base_pinned = kept;
+	for (size_t i = chain.n; i-- > 0 && error == 0;) {
+		if (chain.nodes[i]->kind == NODE_EXPORT) {
+			error = step_export(nodes, chain.nodes[i], &next);
+		} else {
+			error = kept ? step(nodes, i + 1 < chain.n ? chain.nodes[i + 1] : base,
+					    kept->fd, chain.nodes[i], &next)
+				     : -ESTALE;
+			if (astray(error) && last_pass)
+				error = step_aside(nodes, chain.nodes[i], error, &next);
+		}
+		if (kept)
+			give(nodes, kept);
+		kept = error == 0 ? next : NULL;
+	}
+	/* The parent may be gone for good, with the node alive in its descriptor. */
+	if (astray(error) && last_pass)
+		error = step_aside(nodes, node, error, &kept);
+	if (base_pinned) {
+		pthread_mutex_lock(&nodes->lock);
+		node_walk_put(nodes, base);
+		pthread_mutex_unlock(&nodes->lock);
+	}
+	chain_free(nodes, &chain);
+	if (error == 0)
+		*ret_kept = kept;
+	else if (kept)
+		give(nodes, kept);
+	return error;
+}
+
+int node_walk(struct nodes *nodes, struct held *held)
+{
+	struct node_fd *kept = NULL;
+	int error = walk(nodes, held->node, false, &kept);
+
+	if (astray(error)) {
+		pthread_rwlock_rdlock(&nodes->tree);
+		error = walk(nodes, held->node, true, &kept);
+		pthread_rwlock_unlock(&nodes->tree);
+	}
+	if (error == 0) {
+		held->kept = kept;
+		held->fd = kept->fd;
+		return 0;
+	}
+	if (astray(error) && nodes->spare) {
+		held->fd = nodes->spare(nodes->spare_arg, held->number);
+		if (held->fd >= 0)
+			return 0;
+	}
+	return error;
+}

@@ -1,0 +1,40 @@
+/*
+ * Order: the calls of one node are never reordered. A node's calls form a queue; reads run beside
+ * reads, and writes beside writes that touch other bytes; everything else runs alone. A call whose
+ * class is ORDER_FREE is not held up. On the loop only.
+ */
+#ifndef DAEMON_SERVE_ORDER_H
+#define DAEMON_SERVE_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct work;
+
+enum order_class {
+	ORDER_FREE,  /* names in a directory: the peer waits for one before it relies on it */
+	ORDER_READ,  /* shares the node with other reads */
+	ORDER_WRITE, /* shares it with writes of other ranges */
+	ORDER_ALONE,
+};
+
+/* A work's place in the queue of its node (the first field of its args; COPY_RANGE has two). */
+struct order_link {
+	bool entered;
+};
+
+struct order {
+	size_t n; /* works in it */
+};
+
+int order_init(struct order *order);
+void order_deinit(struct order *order);
+
+/* Calls work_start, now or when the calls before it are done. 0 or -ENOMEM (then not). */
+int order_enter(struct order *order, struct work *work);
+/* It is done (or was cancelled before its turn): may start others. Only once per work; what has
+ * not entered is ignored. */
+void order_leave(struct order *order, struct work *work);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * The pool: libuv's threads, shared fairly. Each guest has a queue; queues take turns, and one
+ * guest occupies at most half of the threads, so that a peer whose disk hangs delays nobody else.
+ * On the loop only.
+ */
+#ifndef DAEMON_SERVE_POOL_H
+#define DAEMON_SERVE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+struct work;
+struct pool;
+
+struct pool_queue {
+	struct pool *pool;
+	struct work *first, *last;
+	unsigned running;
+	struct pool_queue *next; /* in the ring of those with work to start */
+	bool in_ring;
+};
+
+struct pool {
+	uv_loop_t *loop;
+	unsigned threads, running;
+	struct pool_queue *ring_first, *ring_last;
+	void (*run)(struct work *work);  /* on a thread */
+	void (*done)(struct work *work); /* on the loop */
+};
+
+/* `threads`: how many may be busy with our work at once. */
+void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads, void (*run)(struct work *work),
+	       void (*done)(struct work *work));
+
+void pool_queue_init(struct pool_queue *queue, struct pool *pool);
+/* Nothing of it is queued or runs. */
+void pool_queue_deinit(struct pool_queue *queue);
+void pool_submit(struct pool_queue *queue, struct work *work);
+/* Takes out one that has not started. Returns false if it is not in the queue. */
+bool pool_withdraw(struct pool_queue *queue, struct work *work);
+
+#endif

@@ -1,0 +1,191 @@
+#include "daemon/serve/serve.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "daemon/serve/serve_private.h"
+
+#define FIRST_OP OP_LOOKUP
+#define LAST_OP  59
+
+static const struct work_handler *const rooms[] = {
+    attrs_handlers,
+    dirs_handlers,
+    names_handlers,
+};
+
+static const struct work_handler *find_handler(uint16_t op)
+{
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		for (const struct work_handler *row = rooms[i]; row->op; row++) {
+			if (row->op == op)
+				return row;
+		}
+	}
+	return NULL;
+}
+
+static int session_open(void *arg, struct session *session, void **ret_state)
+{
+	struct guest *guest;
+	int error = guest_new(arg, &guest);
+
+	if (error < 0)
+		return error;
+	*ret_state = guest;
+	return 0;
+}
+
+static void trim_run(uv_work_t *uv)
+{
+	malloc_trim(0);
+}
+
+static void trim_done(uv_work_t *uv, int status)
+{
+	struct serve *serve = uv->data;
+
+	serve->trimming = false;
+	serve_settle(serve);
+}
+
+/* glibc keeps what was freed in small pieces, until told (tried: 200 MiB after a million nodes). */
+static void trim(struct serve *serve)
+{
+	if (serve->trimming)
+		return;
+	serve->trimming = true;
+	serve->trim.data = serve;
+	if (uv_queue_work(serve->loop, &serve->trim, trim_run, trim_done) < 0)
+		serve->trimming = false;
+}
+
+static void session_close(void *arg, void *state)
+{
+	struct guest *guest = state;
+	bool large = nodes_count(&guest->nodes) >= NODES_TRIM;
+
+	guest_close(guest);
+	if (large)
+		trim(arg);
+}
+
+static void handle(void *arg, void *state, struct request *request)
+{
+	/* Calls on behalf of others (fs:ids) are done as the daemon by nobody. */
+	if (request->caller) {
+		request_fail(request, request_permissions(request) & PERMISSION_FS_IDS ? -EOPNOTSUPP
+										       : -EPERM);
+		return;
+	}
+	work_begin(state, find_handler(request->op->number), request);
+}
+
+static void event(void *arg, void *state, uint16_t op, const void *args)
+{
+	struct guest *guest = state;
+	struct forgotten forgotten;
+	struct list nodes;
+
+	if (op != OP_FORGET)
+		return;
+	nodes = ((const struct args_forget *)args)->nodes;
+	while (nodes.n > 0 && codec_list_next(&nodes, &forgotten_record, &forgotten, NULL) == 0)
+		nodes_forget(&guest->nodes, forgotten.node, forgotten.count);
+	if (nodes_want_trim(&guest->nodes))
+		trim(arg);
+}
+
+static void cancel(void *arg, void *state, struct request *request)
+{
+	if (request->room)
+		work_cancel(request->room);
+}
+
+/* A quarter of what we may open is for a session's cache. */
+static size_t default_kept(void)
+{
+	struct rlimit limit;
+	size_t kept = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < kept)
+		kept = limit.rlim_cur / 4;
+	return kept < 16 ? 16 : kept;
+}
+
+int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve **ret_serve)
+{
+	struct serve *serve = calloc(1, sizeof(*serve));
+	int error;
+
+	if (!serve)
+		return -ENOMEM;
+	serve->loop = loop;
+	serve->max_nodes = options->max_nodes ? options->max_nodes : 1000000;
+	serve->max_open_files = options->max_open_files ? options->max_open_files : 4096;
+	serve->max_kept = options->max_kept ? options->max_kept : default_kept();
+	serve->verify_ms = options->verify_ms ? options->verify_ms : 2000;
+	pool_init(&serve->pool, loop, options->threads ? options->threads : 14, work_run,
+		  work_done);
+	serve->service = (struct service){
+	    .name = "files",
+	    .first_op = FIRST_OP,
+	    .last_op = LAST_OP,
+	    .session_open = session_open,
+	    .session_close = session_close,
+	    .handle = handle,
+	    .event = event,
+	    .cancel = cancel,
+	    .arg = serve,
+	};
+	error = mounts_new(options->mountinfo ? options->mountinfo : "/proc/self/mountinfo",
+			   &serve->mounts);
+	if (error < 0)
+		goto fail;
+	error = exports_init(&serve->exports, options->exports, options->n_exports, serve->mounts);
+	if (error < 0)
+		goto fail;
+	umask(0);
+	*ret_serve = serve;
+	return 0;
+fail:
+	mounts_free(serve->mounts);
+	free(serve);
+	return error;
+}
+
+const struct service *serve_service(const struct serve *serve)
+{
+	return &serve->service;
+}
+
+void serve_settle(struct serve *serve)
+{
+	void (*stopped)(void *arg) = serve->stopped;
+
+	if (!serve->stopping || serve->guests || serve->trimming)
+		return;
+	serve->stopping = false;
+	stopped(serve->stopped_arg);
+}
+
+void serve_stop(struct serve *serve, void (*done)(void *arg), void *arg)
+{
+	serve->stopping = true;
+	serve->stopped = done;
+	serve->stopped_arg = arg;
+	serve_settle(serve);
+}
+
+void serve_free(struct serve *serve)
+{
+	if (!serve)
+		return;
+	assert(!serve->guests && !serve->trimming);
+	exports_deinit(&serve->exports);
+	mounts_free(serve->mounts);
+	free(serve);
+}

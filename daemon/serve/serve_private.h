@@ -1,0 +1,33 @@
+/* Serve, for the files of this folder. */
+#ifndef DAEMON_SERVE_SERVE_PRIVATE_H
+#define DAEMON_SERVE_SERVE_PRIVATE_H
+
+#include "daemon/serve/guest.h"
+#include "daemon/serve/serve.h"
+#include "daemon/serve/work.h"
+
+struct serve {
+	struct service service;
+	uv_loop_t *loop;
+	struct exports exports;
+	struct mounts *mounts;
+	struct pool pool;
+	size_t max_nodes, max_open_files, max_kept;
+	int64_t verify_ms;
+	struct guest *guests;
+	bool trimming;
+	uv_work_t trim;
+	bool stopping;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+};
+
+/* A guest, or a trim, has ended. */
+void serve_settle(struct serve *serve);
+
+/* The rooms' handlers, each ended by a row with op 0. */
+extern const struct work_handler attrs_handlers[];
+extern const struct work_handler dirs_handlers[];
+extern const struct work_handler names_handlers[];
+
+#endif
