@@ -2,7 +2,7 @@
 
 RECORD_DEFINE(attr)
 RECORD_DEFINE(entry)
-RECORD_DEFINE(dirent)
+RECORD_DEFINE(dir_entry)
 RECORD_DEFINE(forgotten)
 OPS_peer(OP_DEFINE)
 

@@ -45,10 +45,10 @@ RECORD_DECLARE(entry)
 
 /* An element of READDIR: neither "." nor "..". With node 0 the object could not be looked at
  * (no permission, or too many nodes): only `ino` and the type in `mode` hold then. */
-#define RECORD_dirent(F, O, X)                                                                     \
+#define RECORD_dir_entry(F, O, X)                                                                     \
 	F(X, NAME, name, OPS_NAME_MAX)                                                             \
 	F(X, RECORD, entry, entry)
-RECORD_DECLARE(dirent)
+RECORD_DECLARE(dir_entry)
 
 /* An element of FORGET. */
 #define RECORD_forgotten(F, O, X)                                                                  \
@@ -142,8 +142,8 @@ enum lock_kind {
 	F(X, TIME, mtime, 0)
 #define RECORD_result_setattr(F, O, X) F(X, RECORD, attr, attr)
 
-/* The whole directory: `entries` are encoded dirents, one after the other. Where they do not fit,
- * `more` is set and stream 0 carries further ones, each frame whole dirents; it ends with status 0
+/* The whole directory: `entries` are encoded dir_entries, one after the other. Where they do not fit,
+ * `more` is set and stream 0 carries further ones, each frame whole dir_entries; it ends with status 0
  * after the last. */
 #define RECORD_args_readdir(F, O, X)   F(X, UINT, node, OPS_ANY)
 #define RECORD_result_readdir(F, O, X)                                                             \

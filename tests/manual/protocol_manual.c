@@ -76,7 +76,7 @@ static void print_operations(FILE *out)
 
 static void print_records(FILE *out)
 {
-	const struct record *records[] = {&attr_record, &entry_record, &dirent_record,
+	const struct record *records[] = {&attr_record, &entry_record, &dir_entry_record,
 					  &forgotten_record};
 
 	fprintf(out, ".Bl -tag -width Ds\n");
