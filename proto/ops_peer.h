@@ -45,7 +45,7 @@ RECORD_DECLARE(entry)
 
 /* An element of READDIR: neither "." nor "..". With node 0 the object could not be looked at
  * (no permission, or too many nodes): only `ino` and the type in `mode` hold then. */
-#define RECORD_dir_entry(F, O, X)                                                                     \
+#define RECORD_dir_entry(F, O, X)                                                                  \
 	F(X, NAME, name, OPS_NAME_MAX)                                                             \
 	F(X, RECORD, entry, entry)
 RECORD_DECLARE(dir_entry)

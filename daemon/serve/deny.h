@@ -15,6 +15,8 @@
 #ifndef DAEMON_SERVE_DENY_H
 #define DAEMON_SERVE_DENY_H
 
+#include <stddef.h>
+
 #include "daemon/serve/confine.h"
 
 struct deny;
