@@ -225,7 +225,7 @@ static void begin_section(struct parser *parser, char *line)
 		add_error(parser, parser->line, "a section is written [export NAME]");
 		return;
 	}
-	if (!peer_name_is_valid(name)) {
+	if (!peer_name_is_valid(name) || strlen(name) > OPTIONS_FILE_EXPORT_NAME_MAX) {
 		add_error(parser, parser->line, "%s is no name for an export", LOG_VALUE(name));
 		return;
 	}

@@ -8,10 +8,11 @@
  * loopsy.conf: an INI file of "name = value" lines, and a section [export NAME] for each directory
  * that peers may enter.
  */
-#define OPTIONS_FILE_MAX         (256 * 1024)
-#define OPTIONS_FILE_LINE_MAX    190 /* inih's own limit is 200, and it would split the line */
-#define OPTIONS_FILE_EXPORTS_MAX 64
-#define OPTIONS_FILE_DENY_MAX    1024 /* of one export */
+#define OPTIONS_FILE_MAX             (256 * 1024)
+#define OPTIONS_FILE_LINE_MAX        190 /* inih's own limit is 200, and it would split the line */
+#define OPTIONS_FILE_EXPORTS_MAX     64
+#define OPTIONS_FILE_EXPORT_NAME_MAX 48   /* "export.NAME.deny" fits CTL_CONFIG's names */
+#define OPTIONS_FILE_DENY_MAX        1024 /* of one export */
 
 /*
  * Reads n bytes of text. file is what errors call it. Exports are those of the text: none is added.
