@@ -148,8 +148,7 @@ class Context:
                 host.ctl("stop", timeout=20)
                 host.unmount()
         left = [box for box in reversed(self._boxes) if not box.close()]
-        if left:
-            note(f"{len(left)} sandboxes did not end")
+        assert not left, f"{len(left)} sandboxes did not end in order"
 
     def print_logs(self):
         for host in self.hosts:
@@ -169,7 +168,7 @@ def on_alarm(number, frame):
 
 
 def perform(function, directory, timeout, user):
-    """Runs it and returns the exit status: 0, 1 or 77 (skipped)."""
+    """Runs it and returns the exit status: 0, 1 or 77 (skipped). Raises if it cannot clean up."""
     context = Context(directory, user)
     signal.signal(signal.SIGALRM, on_alarm)
     try:
@@ -217,16 +216,30 @@ def child(function, directory, output, timeout, user):
 
 # ---- all tests of a file ----
 
+def reap():
+    """The ids and exit statuses of our children that ended, orphans of the test among them. A
+    sandbox ends only when all that ran in it are reaped, and some of them come to us: children of
+    an nsenter that was killed."""
+    ended = {}
+    try:
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return ended
+            ended[pid] = os.waitstatus_to_exitcode(status)
+    except ChildProcessError:
+        return ended
+
+
 def wait_child(pid, seconds):
     """Its exit status, or None if it had to be killed."""
     end = time.monotonic() + seconds
     while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
+        ended = reap()
+        if pid in ended:
+            return ended[pid]
         if time.monotonic() > end:
             os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
             return None
         time.sleep(0.02)
 
@@ -234,14 +247,11 @@ def wait_child(pid, seconds):
 def end_orphans():
     """Kills what a test left: it is our child now (we are the subreaper)."""
     end = time.monotonic() + 20
-    left = []
     while time.monotonic() < end:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0] > 0:
-                pass
-        except ChildProcessError:
-            return
+        reap()
         left = children_of(os.getpid())
+        if not left:
+            return
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -264,7 +274,7 @@ def remove(directory):
 
 def run_one(number, name, function, timeout, user):
     """Prints its result; True unless it failed."""
-    directory = tempfile.mkdtemp(prefix="le-", dir="/tmp")
+    directory = tempfile.mkdtemp(prefix="le-")
     os.chmod(directory, 0o711)
     pid = status = None
     began = time.monotonic()

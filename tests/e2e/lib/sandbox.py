@@ -120,13 +120,12 @@ class Sandbox:
         """Ends everything in it; True if that worked."""
         self.holder.stdin.close()
         self.holder.stdout.close()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                self.holder.wait(20)
-                return True
-            except subprocess.TimeoutExpired:
-                kill_group(self.holder, number)
-        return False
+        try:
+            self.holder.wait(30)
+            return True
+        except subprocess.TimeoutExpired:
+            kill_group(self.holder)
+            return False
 
 
 class Lan:
