@@ -203,16 +203,35 @@ static enum pairing_action compute_code(struct pairing *pairing)
 	return PAIRING_ASK;
 }
 
+/* Whether the share is the one that the responder committed to. */
+static int check_opening(const struct pairing *pairing, const struct transcript_share *share,
+			 bool *ret_opens)
+{
+	uint8_t commitment[TRANSCRIPT_HASH_SIZE];
+	int r = transcript_commitment(&pairing->transcript, share, commitment);
+
+	if (r < 0)
+		return r;
+	*ret_opens = CRYPTO_memcmp(commitment, pairing->commitment, sizeof(commitment)) == 0;
+	return 0;
+}
+
 /* A share that is our own, in whole or in part, comes from somebody who plays us against us. */
 static enum pairing_action receive_share(struct pairing *pairing,
 					 const struct pairing_message *message)
 {
-	pairing->peer_share = message->share;
-	if (memcmp(message->share.point, pairing->own_share.point, EPHEMERAL_POINT_SIZE) == 0)
+	const struct transcript_share *share = &message->share;
+	bool opens = true;
+
+	if (CRYPTO_memcmp(share->point, pairing->own_share.point, sizeof(share->point)) == 0)
 		return refuse(pairing, PAIRING_REASON_REFLECTED);
-	if (CRYPTO_memcmp(message->share.nonce, pairing->own_share.nonce, TRANSCRIPT_NONCE_SIZE) ==
-	    0)
+	if (CRYPTO_memcmp(share->nonce, pairing->own_share.nonce, sizeof(share->nonce)) == 0)
 		return refuse(pairing, PAIRING_REASON_NONCE);
+	if (pairing->role == TRANSCRIPT_INITIATOR && check_opening(pairing, share, &opens) < 0)
+		return refuse(pairing, PAIRING_REASON_INTERNAL);
+	if (!opens)
+		return refuse(pairing, PAIRING_REASON_OPENING);
+	pairing->peer_share = *share;
 	return compute_code(pairing);
 }
 
@@ -226,18 +245,6 @@ static enum pairing_action receive_key(struct pairing *pairing,
 	if (action == PAIRING_ASK)
 		send_message(pairing, &opening);
 	return action;
-}
-
-static enum pairing_action receive_open(struct pairing *pairing,
-					const struct pairing_message *message)
-{
-	uint8_t commitment[TRANSCRIPT_HASH_SIZE];
-
-	if (transcript_commitment(&pairing->transcript, &message->share, commitment) < 0)
-		return refuse(pairing, PAIRING_REASON_INTERNAL);
-	if (CRYPTO_memcmp(commitment, pairing->commitment, sizeof(commitment)) != 0)
-		return refuse(pairing, PAIRING_REASON_OPENING);
-	return receive_share(pairing, message);
 }
 
 static enum pairing_action store(struct pairing *pairing)
@@ -297,7 +304,7 @@ static const struct {
     {PAIRING_MESSAGE_HELLO, TRANSCRIPT_RESPONDER, BEGIN, receive_hello},
     {PAIRING_MESSAGE_COMMIT, TRANSCRIPT_INITIATOR, HELLO_SENT, receive_commit},
     {PAIRING_MESSAGE_KEY, TRANSCRIPT_RESPONDER, COMMITTED, receive_key},
-    {PAIRING_MESSAGE_OPEN, TRANSCRIPT_INITIATOR, KEY_SENT, receive_open},
+    {PAIRING_MESSAGE_OPEN, TRANSCRIPT_INITIATOR, KEY_SENT, receive_share},
     {PAIRING_MESSAGE_CONFIRM, TRANSCRIPT_RESPONDER, ASKING, receive_confirm},
     {PAIRING_MESSAGE_CONFIRM, TRANSCRIPT_INITIATOR, CONFIRMED, receive_confirm},
     {PAIRING_MESSAGE_STORED, TRANSCRIPT_RESPONDER, CONFIRMED, receive_stored},
