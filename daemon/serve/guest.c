@@ -26,6 +26,16 @@ int guest_new(struct serve *serve, struct guest **ret_guest)
 		free(guest);
 		return error;
 	}
+	error = opens_init(&guest->opens, serve->max_open_files);
+	if (error < 0) {
+		order_deinit(&guest->order);
+		nodes_deinit(&guest->nodes);
+		free(guest);
+		return error;
+	}
+	locks_init(&guest->locks, serve, serve->max_open_files);
+	guest->nodes.spare = opens_spare;
+	guest->nodes.spare_arg = &guest->opens;
 	pool_queue_init(&guest->queue, &serve->pool);
 	guest->next = serve->guests;
 	if (serve->guests)
@@ -33,6 +43,46 @@ int guest_new(struct serve *serve, struct guest **ret_guest)
 	serve->guests = guest;
 	*ret_guest = guest;
 	return 0;
+}
+
+/* Closing files may block: it is done by a thread, for what is left of the guest. */
+struct closing {
+	uv_work_t uv;
+	struct serve *serve;
+	struct opens opens;
+};
+
+static void close_files(uv_work_t *uv)
+{
+	struct closing *closing = uv->data;
+
+	opens_deinit(&closing->opens);
+}
+
+static void files_closed(uv_work_t *uv, int status)
+{
+	struct closing *closing = uv->data;
+	struct serve *serve = closing->serve;
+
+	free(closing);
+	serve->n_closing--;
+	serve_settle(serve);
+}
+
+static void begin_closing(struct guest *guest)
+{
+	struct closing *closing = guest->opens.n > 0 ? calloc(1, sizeof(*closing)) : NULL;
+
+	if (!closing) {
+		opens_deinit(&guest->opens);
+		return;
+	}
+	closing->uv.data = closing;
+	closing->serve = guest->serve;
+	closing->opens = guest->opens;
+	guest->serve->n_closing++;
+	if (uv_queue_work(guest->serve->loop, &closing->uv, close_files, files_closed) < 0)
+		files_closed(&closing->uv, 0);
 }
 
 static void guest_free(struct guest *guest)
@@ -48,6 +98,8 @@ static void guest_free(struct guest *guest)
 	pool_queue_deinit(&guest->queue);
 	order_deinit(&guest->order);
 	nodes_deinit(&guest->nodes);
+	locks_deinit(&guest->locks);
+	begin_closing(guest);
 	free(guest);
 	serve_settle(serve);
 }

@@ -7,7 +7,9 @@
 #ifndef DAEMON_SERVE_GUEST_H
 #define DAEMON_SERVE_GUEST_H
 
+#include "daemon/serve/locks.h"
 #include "daemon/serve/nodes.h"
+#include "daemon/serve/opens.h"
 #include "daemon/serve/order.h"
 #include "daemon/serve/pool.h"
 
@@ -18,6 +20,8 @@ struct guest {
 	struct serve *serve;
 	struct nodes nodes;
 	struct order order;
+	struct opens opens;
+	struct locks locks;
 	struct pool_queue queue;
 	struct work *works; /* all that are not finished */
 	size_t n_works;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct work;
+struct order_queue;
 
 enum order_class {
 	ORDER_FREE,  /* names in a directory: the peer waits for one before it relies on it */
@@ -19,13 +20,27 @@ enum order_class {
 	ORDER_ALONE,
 };
 
-/* A work's place in the queue of its node (the first field of its args; COPY_RANGE has two). */
+/* A place in the queue of a node. */
+struct order_place {
+	struct work *work;
+	struct order_queue *queue;
+	struct order_place *next, *previous;
+	bool ready; /* nothing ahead is in its way */
+};
+
+/* A work's places: in the queue of its node (the first field of its args); COPY_RANGE has two. */
 struct order_link {
 	bool entered;
+	uint8_t n;         /* places */
+	uint8_t n_waiting; /* of them not ready */
+	uint64_t from, to; /* the bytes that an ORDER_WRITE touches: from <= x < to */
+	struct order_place places[2];
 };
 
 struct order {
 	size_t n; /* works in it */
+	struct order_queue **buckets;
+	size_t n_buckets;
 };
 
 int order_init(struct order *order);

@@ -12,9 +12,8 @@
 #define LAST_OP  59
 
 static const struct work_handler *const rooms[] = {
-    attrs_handlers,
-    dirs_handlers,
-    names_handlers,
+    attrs_handlers, dirs_handlers,  files_handlers,  locks_handlers,
+    names_handlers, opens_handlers, xattrs_handlers,
 };
 
 static const struct work_handler *find_handler(uint16_t op)
@@ -148,6 +147,7 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	error = exports_init(&serve->exports, options->exports, options->n_exports, serve->mounts);
 	if (error < 0)
 		goto fail;
+	locks_waiters_init(&serve->lock_waiters, serve);
 	umask(0);
 	*ret_serve = serve;
 	return 0;
@@ -162,14 +162,17 @@ const struct service *serve_service(const struct serve *serve)
 	return &serve->service;
 }
 
+static void on_waiters_closed(struct serve *serve)
+{
+	serve->stopped(serve->stopped_arg);
+}
+
 void serve_settle(struct serve *serve)
 {
-	void (*stopped)(void *arg) = serve->stopped;
-
-	if (!serve->stopping || serve->guests || serve->trimming)
+	if (!serve->stopping || serve->guests || serve->trimming || serve->n_closing)
 		return;
 	serve->stopping = false;
-	stopped(serve->stopped_arg);
+	locks_waiters_close(&serve->lock_waiters, on_waiters_closed);
 }
 
 void serve_stop(struct serve *serve, void (*done)(void *arg), void *arg)

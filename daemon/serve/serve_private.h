@@ -3,6 +3,7 @@
 #define DAEMON_SERVE_SERVE_PRIVATE_H
 
 #include "daemon/serve/guest.h"
+#include "daemon/serve/locks.h"
 #include "daemon/serve/serve.h"
 #include "daemon/serve/work.h"
 
@@ -17,17 +18,24 @@ struct serve {
 	struct guest *guests;
 	bool trimming;
 	uv_work_t trim;
+	struct lock_waiters lock_waiters;
+	void (*lock_waiters_closed)(struct serve *serve);
+	unsigned n_closing; /* guests whose files are being closed */
 	bool stopping;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 };
 
-/* A guest, or a trim, has ended. */
+/* A guest, a trim or a closing of files has ended. */
 void serve_settle(struct serve *serve);
 
 /* The rooms' handlers, each ended by a row with op 0. */
 extern const struct work_handler attrs_handlers[];
 extern const struct work_handler dirs_handlers[];
+extern const struct work_handler files_handlers[];
+extern const struct work_handler locks_handlers[];
 extern const struct work_handler names_handlers[];
+extern const struct work_handler opens_handlers[];
+extern const struct work_handler xattrs_handlers[];
 
 #endif
