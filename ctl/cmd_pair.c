@@ -313,10 +313,12 @@ static int handle_frames(struct pairing *pairing, int *ret_status)
 
 	do {
 		r = local_client_receive(pairing->client, 0, &frame);
+		if (r == -ETIMEDOUT)
+			return 0; /* nothing more is there; the pairing's own time-out is below */
 		if (r == 0)
 			r = handle_frame(pairing, &frame, ret_status);
 	} while (r == 0);
-	return r == -ETIMEDOUT ? 0 : r;
+	return r;
 }
 
 static int follow(struct pairing *pairing, int signals, int *ret_status)

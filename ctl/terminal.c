@@ -31,7 +31,7 @@ static size_t decode(const uint8_t *at, size_t size, uint32_t *ret_character)
 			return 0;
 		character = character << 6 | (at[i] & 0x3f);
 	}
-	if (character < least[n])
+	if (character < least[n] || character > 0x10ffff)
 		return 0;
 	*ret_character = character;
 	return n;
