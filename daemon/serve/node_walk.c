@@ -5,7 +5,7 @@
  *              │ absent, another object, denied
  *              ├─ first pass: again, while no rename of ours is under way
  *              ├─ its kept descriptor: where is it now, says the kernel (/proc/self/fd/N)?
- *              │     within the export, walked to and found ─→ believed again (moved by others)
+ *              │     within the export, nothing hidden above ─→ believed again (moved by others)
  *              │     deleted there ─→ usable, as an unlinked object is on a local disk
  *              │     elsewhere ─→ dropped
  *              └─ an open file's descriptor, for the last of the chain; else ESTALE
@@ -144,65 +144,117 @@ static int path_of(int fd, char *ret_path, size_t size)
 	return 0;
 }
 
-/* Walks to `path` (components below the root) and compares what is there. Returns 1 if it is that
- * object, 0 if something is absent on the way, -ESTALE if it is hidden or another object. */
-static int walk_path(struct nodes *nodes, const struct export *export, int root_fd, char *path,
-		     const struct identity *identity)
+/* Splits "/a/b/c" into "/a/b" and "c". */
+static const char *split(char *path)
 {
-	struct look at = LOOK_NULL;
-	int error = confine_look_at(nodes->mounts, root_fd, &at);
-	char *save = NULL;
+	char *slash = strrchr(path, '/');
 
-	at.fd = error == 0 ? fcntl(root_fd, F_DUPFD_CLOEXEC, 0) : -1;
-	for (char *name = strtok_r(path, "/", &save); name && error == 0;
-	     name = strtok_r(NULL, "/", &save)) {
-		struct look next = LOOK_NULL;
-
-		error = at.hollow ? -ESTALE : confine_look(nodes->mounts, at.fd, name, &next);
-		if (error == 0 && deny_hides(export->deny, &at.identity, name, &next.identity)) {
-			confine_look_close(&next);
-			error = -ESTALE;
-		}
-		confine_look_close(&at);
-		if (error == 0)
-			at = next;
-	}
-	confine_look_close(&at);
-	if (error == -EACCES) /* below a directory that we may not search: the kernel's word */
-		return 1;
-	if (error == -ENOENT || error == -ENOTDIR)
-		return 0;
-	if (error < 0)
-		return -ESTALE;
-	return confine_same(&at.identity, identity) ? 1 : 0;
+	*slash = '\0';
+	return slash + 1;
 }
 
-/* Is the object that `kept` holds still within the export? */
-static bool still_inside(struct nodes *nodes, struct node *node, struct node_fd *kept)
+/* Walks to `path` (components below the root) for the directory there. Returns 0, -ESTALE if
+ * something on the way is hidden, or what the kernel says. */
+static int walk_path(struct nodes *nodes, const struct export *export, const struct look *root,
+		     char *path, struct identity *ret_identity)
+{
+	struct look at = *root;
+	char *save = NULL;
+	int error = 0;
+
+	at.fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0);
+	if (at.fd < 0)
+		return -errno;
+	for (char *name = strtok_r(path, "/", &save); name && error == 0;
+	     name = strtok_r(NULL, "/", &save)) {
+		LOOK next = LOOK_NULL;
+
+		error = at.hollow ? -ESTALE : confine_look(nodes->mounts, at.fd, name, &next);
+		if (error == 0 && deny_hides(export->deny, &at.identity, name, &next.identity))
+			error = -ESTALE;
+		confine_look_close(&at);
+		if (error == 0) {
+			at = next;
+			next.fd = -1;
+		}
+	}
+	confine_look_close(&at);
+	if (error == 0)
+		*ret_identity = at.identity;
+	return error;
+}
+
+/* The path of a descriptor's object below the root's, or -errno (-ESTALE if it is elsewhere). */
+static int path_below(const struct look *root, int fd, char *ret_path, size_t size)
+{
+	char root_path[PATH_MAX + 16];
+	size_t length;
+	int error = path_of(root->fd, root_path, sizeof(root_path));
+
+	if (error == 0)
+		error = path_of(fd, ret_path, size);
+	if (error < 0)
+		return error;
+	length = strcmp(root_path, "/") == 0 ? 0 : strlen(root_path);
+	if (strncmp(ret_path, root_path, length) != 0 || ret_path[length] != '/')
+		return -ESTALE;
+	memmove(ret_path, ret_path + length, strlen(ret_path + length) + 1);
+	return 0;
+}
+
+/*
+ * Is the object that `fd` holds still within the export, and not hidden? The kernel's word for
+ * where it is counts; the walk is for what is hidden on the way. Returns 1, 0, or -EAGAIN if the
+ * directory was moved meanwhile.
+ */
+static int still_inside(struct nodes *nodes, const struct export *export, const struct look *root,
+			int fd, const struct identity *identity)
+{
+	char path[PATH_MAX + 16], again[PATH_MAX + 16];
+	struct identity dir;
+	const char *name;
+	size_t length;
+	bool deleted;
+	int error;
+
+	if (path_below(root, fd, path, sizeof(path)) < 0)
+		return 0;
+	length = strlen(path);
+	deleted = length > strlen(DELETED) && strcmp(path + length - strlen(DELETED), DELETED) == 0;
+	name = split(path);
+	memcpy(again, path, strlen(path) + 1);
+	error = walk_path(nodes, export, root, again, &dir);
+	if (error == -ENOENT && deleted)
+		return 1;
+	if (error == -EACCES) /* we may not search there, nor look for what is to be hidden */
+		return 1;
+	if (error == -ESTALE)
+		return 0;
+	if (error < 0)
+		return -EAGAIN;
+	if (deny_hides(export->deny, &dir, name, identity))
+		return 0;
+	if (path_below(root, fd, again, sizeof(again)) < 0)
+		return 0;
+	split(again);
+	return strcmp(path, again) == 0 ? 1 : -EAGAIN;
+}
+
+static bool kept_inside(struct nodes *nodes, struct node *node, struct node_fd *kept)
 {
 	const struct export *export = &nodes->exports->items[node->export];
 	LOOK root = LOOK_NULL;
-	char root_path[PATH_MAX + 16], path[PATH_MAX + 16], walked[PATH_MAX + 16];
-	size_t length;
-	int found;
+	struct identity identity;
+	int inside = -EAGAIN;
 
 	if (node_walk_export(nodes->mounts, export, &root) < 0 || root.hollow)
 		return false;
-	if (path_of(root.fd, root_path, sizeof(root_path)) < 0 ||
-	    path_of(kept->fd, path, sizeof(path)) < 0)
-		return false;
-	length = strlen(root_path);
-	if (strcmp(root_path, "/") == 0)
-		length = 0;
-	if (strncmp(path, root_path, length) != 0 || path[length] != '/')
-		return false;
-	memcpy(walked, path + length, strlen(path + length) + 1);
-	found = walk_path(nodes, export, root.fd, walked, &node->identity);
-	if (found != 0)
-		return found > 0;
-	/* Deleted, if the path with that suffix is not there and the object has left its name. */
-	length = strlen(path);
-	return length > strlen(DELETED) && strcmp(path + length - strlen(DELETED), DELETED) == 0;
+	pthread_mutex_lock(&nodes->lock);
+	identity = node->identity;
+	pthread_mutex_unlock(&nodes->lock);
+	for (unsigned tries = 0; tries < 100 && inside == -EAGAIN; tries++)
+		inside = still_inside(nodes, export, &root, kept->fd, &identity);
+	return inside > 0;
 }
 
 static bool astray(int error)
@@ -218,7 +270,7 @@ static int step_aside(struct nodes *nodes, struct node *node, int error, struct 
 
 	if (!kept)
 		return error;
-	inside = still_inside(nodes, node, kept);
+	inside = kept_inside(nodes, node, kept);
 	pthread_mutex_lock(&nodes->lock);
 	if (inside)
 		node_walk_verified(kept);

@@ -181,6 +181,7 @@ void serve_fake_deinit(struct serve_fake *fake)
 		next = call->next;
 		cr_assert(call->done, "%s was never answered", call->request.op->name);
 		cr_assert(!call->streaming || call->ended, "a stream was never ended");
+		free(call->args);
 		free(call->result);
 		buffer_deinit(&call->encoded);
 		buffer_deinit(&call->stream);
@@ -198,11 +199,13 @@ struct serve_fake_call *serve_fake_start(struct serve_fake *fake, unsigned sessi
 	fake->calls = call;
 	call->window = fake->window;
 	call->request.op = op_find(&ops_peer, op);
-	call->request.args = args;
+	cr_assert_not_null(call->request.op);
+	call->args = malloc(call->request.op->args->size);
+	memcpy(call->args, args, call->request.op->args->size);
+	call->request.args = call->args;
 	call->request.session = fake->sessions[session]; /* only compared */
 	if (fake->caller.uid)
 		call->request.caller = &fake->caller;
-	cr_assert_not_null(call->request.op);
 	fake->service->handle(fake->service->arg, fake->sessions[session], &call->request);
 	return call;
 }
@@ -223,7 +226,7 @@ void serve_fake_cancel(struct serve_fake *fake, unsigned session, struct serve_f
 	fake->service->cancel(fake->service->arg, fake->sessions[session], &call->request);
 }
 
-int serve_fake_call(struct serve_fake *fake, uint16_t op, const void *args, const void *ret_result)
+int serve_fake_call(struct serve_fake *fake, uint16_t op, const void *args, void *ret_result)
 {
 	struct serve_fake_call *call = serve_fake_start(fake, 0, op, args);
 	int error = serve_fake_wait(fake, call);

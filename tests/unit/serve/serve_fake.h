@@ -14,6 +14,7 @@
 
 struct serve_fake_call {
 	struct request request; /* first: requests are cast to calls */
+	void *args;             /* a copy of the struct; its bytes are the test's */
 	bool done;              /* answered */
 	int error;
 	void *result; /* the operation's struct, if error is 0 */
@@ -62,7 +63,7 @@ int serve_fake_wait(struct serve_fake *fake, struct serve_fake_call *call);
 void serve_fake_wait_stream(struct serve_fake *fake, struct serve_fake_call *call);
 void serve_fake_cancel(struct serve_fake *fake, unsigned session, struct serve_fake_call *call);
 /* Start and wait, session 0. *ret_result (may be NULL) stays valid to the end. */
-int serve_fake_call(struct serve_fake *fake, uint16_t op, const void *args, const void *ret_result);
+int serve_fake_call(struct serve_fake *fake, uint16_t op, const void *args, void *ret_result);
 void serve_fake_forget(struct serve_fake *fake, unsigned session, uint64_t node, uint64_t count);
 
 struct bytes serve_fake_bytes(const char *text);

@@ -1,0 +1,112 @@
+#include <errno.h>
+#include <sys/statvfs.h>
+
+#include "tests/unit/serve/serve_fake.h"
+
+TestSuite(serve_attrs, .init = scratch_init, .fini = scratch_fini);
+
+static struct serve_fake fake;
+
+static int set(uint64_t node, struct args_setattr args, const struct result_setattr **ret_result)
+{
+	args.node = node;
+	return serve_fake_call(&fake, OP_SETATTR, &args, ret_result);
+}
+
+Test(serve_attrs, sets_mode_size_owner_and_times)
+{
+	const struct result_setattr *got;
+	struct stat st;
+	uint64_t file;
+
+	serve_fake_init(&fake, NULL);
+	scratch_write(serve_fake_path("file"), "0123456789", 10, 0644);
+	file = serve_fake_node(&fake, "file");
+	cr_assert_eq(set(file, (struct args_setattr){.valid = SETATTR_MODE, .mode = 04711}, &got),
+		     0);
+	cr_assert_eq(got->attr.mode, S_IFREG | 04711);
+	cr_assert_eq(set(file, (struct args_setattr){.valid = SETATTR_SIZE, .size = 4}, &got), 0);
+	cr_assert_eq(got->attr.size, 4);
+	cr_assert_eq(set(file,
+			 (struct args_setattr){.valid = SETATTR_MTIME, .mtime = {-5, 123456789}},
+			 &got),
+		     0);
+	cr_assert_eq(got->attr.mtime.tv_sec, -5);
+	cr_assert_eq(got->attr.mtime.tv_nsec, 123456789);
+	cr_assert_eq(stat(serve_fake_path("file"), &st), 0);
+	cr_assert_eq(st.st_mtim.tv_sec, -5);
+	cr_assert_eq(set(file, (struct args_setattr){.valid = SETATTR_MTIME_NOW}, &got), 0);
+	cr_assert_gt(got->attr.mtime.tv_sec, 1000000000);
+	cr_assert_eq(set(1, (struct args_setattr){.valid = SETATTR_SIZE}, NULL), -EISDIR);
+	if (geteuid() == 0) {
+		cr_assert_eq(
+		    set(file, (struct args_setattr){.valid = SETATTR_GID, .gid = 4321}, &got), 0);
+		cr_assert_eq(got->attr.gid, 4321);
+		cr_assert_eq(got->attr.uid, 0);
+	}
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_attrs, setuid_bits_go_when_asked)
+{
+	const struct result_setattr *got;
+	uint64_t file;
+
+	serve_fake_init(&fake, NULL);
+	scratch_write(serve_fake_path("file"), "x", 1, 06755);
+	file = serve_fake_node(&fake, "file");
+	cr_assert_eq(
+	    set(file, (struct args_setattr){.valid = SETATTR_SIZE | SETATTR_KILL_SUIDGID}, &got),
+	    0);
+	cr_assert_eq(got->attr.mode, S_IFREG | 0755);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_attrs, a_link_has_its_own_times_and_owner)
+{
+	struct stat link, file;
+	const struct result_setattr *got;
+	const struct result_readlink *target;
+	uint64_t node;
+
+	serve_fake_init(&fake, NULL);
+	scratch_write(serve_fake_path("file"), "x", 1, 0644);
+	cr_assert_eq(symlink("file", serve_fake_path("link")), 0);
+	node = serve_fake_node(&fake, "link");
+	cr_assert_eq(
+	    set(node, (struct args_setattr){.valid = SETATTR_MTIME, .mtime = {100, 7}}, &got), 0);
+	cr_assert_eq(set(node, (struct args_setattr){.valid = SETATTR_MODE, .mode = 0777}, NULL),
+		     -EOPNOTSUPP);
+	cr_assert_eq(lstat(serve_fake_path("link"), &link), 0);
+	cr_assert_eq(stat(serve_fake_path("link"), &file), 0);
+	cr_assert_eq(link.st_mtim.tv_sec, 100);
+	cr_assert_eq(link.st_mtim.tv_nsec, 7);
+	cr_assert_neq(file.st_mtim.tv_sec, 100);
+	if (geteuid() == 0) {
+		cr_assert_eq(
+		    set(node, (struct args_setattr){.valid = SETATTR_UID, .uid = 77}, NULL), 0);
+		cr_assert_eq(lstat(serve_fake_path("link"), &link), 0);
+		cr_assert_eq(stat(serve_fake_path("link"), &file), 0);
+		cr_assert_eq(link.st_uid, 77);
+		cr_assert_eq(file.st_uid, 0);
+	}
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, READLINK, readlink, &target, node), 0);
+	cr_assert_eq(target->target.size, 4);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, READLINK, readlink, NULL, 1), -EINVAL);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_attrs, space_is_that_of_the_disk)
+{
+	const struct result_statfs *got;
+	struct statvfs info;
+
+	serve_fake_init(&fake, NULL);
+	cr_assert_eq(statvfs(fake.export_path, &info), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, STATFS, statfs, &got, 1), 0);
+	cr_assert_eq(got->blocks, info.f_blocks);
+	cr_assert_eq(got->fragment_size, info.f_frsize);
+	cr_assert_eq(got->files, info.f_files);
+	cr_assert_eq(got->name_max, info.f_namemax);
+	serve_fake_deinit(&fake);
+}

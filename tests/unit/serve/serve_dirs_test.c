@@ -1,0 +1,158 @@
+#include <dirent.h>
+#include <errno.h>
+
+#include "proto/codec.h"
+#include "tests/unit/serve/serve_fake.h"
+
+TestSuite(serve_dirs, .init = scratch_init, .fini = scratch_fini);
+
+static struct serve_fake fake;
+
+/* Reads dir_entries; returns how many, and finds one by name. */
+static size_t parse(struct bytes input, const char *name, struct dir_entry *ret_found)
+{
+	struct dir_entry entry;
+	size_t n = 0;
+
+	for (; input.size > 0; n++) {
+		cr_assert_eq(codec_decode(&dir_entry_record, &input, &entry, NULL), 0);
+		if (name && entry.name.size == strlen(name) &&
+		    memcmp(entry.name.data, name, entry.name.size) == 0)
+			*ret_found = entry;
+	}
+	return n;
+}
+
+static struct serve_fake_call *start_list(uint64_t node)
+{
+	return serve_fake_start(&fake, 0, OP_READDIR, &(struct args_readdir){node});
+}
+
+/* The whole listing: its size; `name` must be in it if ret_found is given. */
+static size_t list(uint64_t node, const char *name, struct dir_entry *ret_found)
+{
+	struct serve_fake_call *call = start_list(node);
+	const struct result_readdir *result;
+	struct dir_entry found = {0};
+	size_t n;
+
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	result = call->result;
+	n = parse(result->entries, name, &found);
+	if (result->more) {
+		serve_fake_wait_stream(&fake, call);
+		cr_assert_eq(call->end_error, 0);
+		n += parse((struct bytes){call->stream.data, call->stream.size}, name, &found);
+	}
+	if (ret_found)
+		*ret_found = found;
+	return n;
+}
+
+Test(serve_dirs, lists_entries_as_lookup_finds_them)
+{
+	struct dir_entry found;
+	struct entry entry;
+
+	serve_fake_init(&fake, NULL);
+	cr_assert_eq(list(1, NULL, NULL), 0);
+	scratch_write(serve_fake_path("file"), "abc", 3, 0604);
+	cr_assert_eq(symlink("/target", serve_fake_path("link")), 0);
+	cr_assert_eq(mkdir(serve_fake_path(".loopsy"), 0700), 0);
+	cr_assert_eq(list(1, "file", &found), 3);
+	cr_assert_eq(serve_fake_walk(&fake, 0, "file", &entry), 0);
+	cr_assert_eq(found.entry.node, entry.node);
+	cr_assert_eq(found.entry.attr.mode, entry.attr.mode);
+	cr_assert_eq(found.entry.attr.size, 3);
+	list(1, "link", &found);
+	cr_assert_eq(found.entry.target.size, 7);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, READDIR, readdir, NULL, entry.node), -ENOTDIR);
+	serve_fake_deinit(&fake);
+}
+
+static void make_many(unsigned n)
+{
+	char name[32];
+	int dir = open(serve_fake_path("."), O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "name-%06u", i);
+		cr_assert_eq(symlinkat("to", dir, name), 0);
+	}
+	close(dir);
+}
+
+Test(serve_dirs, lists_100000_entries)
+{
+	struct dir_entry found;
+
+	serve_fake_init(&fake, &(struct serve_options){.max_nodes = 99000});
+	make_many(100000);
+	fake.window = SIZE_MAX;
+	cr_assert_eq(list(1, "name-054321", &found),
+		     100000); /* those above the limit without node */
+	cr_assert(S_ISLNK(found.entry.attr.mode));
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_dirs, waits_for_credit)
+{
+	struct serve_fake_call *call;
+	size_t before;
+
+	serve_fake_init(&fake, NULL);
+	make_many(3000);
+	fake.window = 5000;
+	call = start_list(1);
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	/* As much as there was room for, then nothing until there is credit. */
+	while (call->stream.size < 4000)
+		uv_run(&fake.loop, UV_RUN_ONCE);
+	cr_assert_leq(call->stream.size, 5000);
+	while (!call->ended) {
+		before = call->stream.size;
+		call->window = 5000;
+		call->ready(call->ready_arg, 0);
+		while (call->stream.size == before && !call->ended)
+			uv_run(&fake.loop, UV_RUN_ONCE);
+		cr_assert_leq(call->stream.size, before + 5000);
+	}
+	cr_assert_eq(parse(((struct result_readdir *)call->result)->entries, NULL, NULL) +
+			 parse((struct bytes){call->stream.data, call->stream.size}, NULL, NULL),
+		     3000);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_dirs, ends_with_its_session_and_with_a_cancel)
+{
+	struct serve_fake_call *call;
+
+	serve_fake_init(&fake, NULL);
+	make_many(5000);
+	fake.window = 0;
+	call = start_list(1);
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	call->ended = true; /* the link broke */
+	call->ready(call->ready_arg, -ENOTCONN);
+	call = start_list(1);
+	serve_fake_cancel(&fake, 0, call);
+	cr_assert_eq(serve_fake_wait(&fake, call), -EINTR);
+	call = start_list(1);
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	call = start_list(1);
+	serve_fake_close_session(&fake, 0);
+	serve_fake_wait(&fake, call);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_dirs, an_entry_that_cannot_be_looked_at_has_its_name_and_type)
+{
+	struct dir_entry found;
+
+	serve_fake_init(&fake, &(struct serve_options){.max_nodes = 1});
+	cr_assert_eq(mkdir(serve_fake_path("dir"), 0755), 0);
+	cr_assert_eq(list(1, "dir", &found), 1);
+	cr_assert_eq(found.entry.node, 0);
+	cr_assert(S_ISDIR(found.entry.attr.mode));
+	serve_fake_deinit(&fake);
+}
