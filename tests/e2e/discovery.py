@@ -56,7 +56,7 @@ class Peer:
 
     def ended(self):
         status = self.program.end()
-        assert status == 0, f"exit {status}"
+        assert status == 0, f"exit {status}; {self.program.error_text()}"
 
 
 @test

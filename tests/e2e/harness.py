@@ -56,10 +56,12 @@ def note(text):
 
 
 def test(function=None, *, timeout=120, each_user=False):
-    """Registers FILE/FUNCTION. `each_user`: once as root and once as an ordinary user."""
+    """Registers FILE/FUNCTION. `each_user`: once as root (if we are) and once as an ordinary
+    user."""
     def register(function):
         suite = pathlib.Path(function.__code__.co_filename).stem
-        for user in ([0, ORDINARY_USER] if each_user else [0]):
+        user = os.geteuid() # who hosts are for: without root, only ourselves
+        for user in ([0, ORDINARY_USER] if each_user and user == 0 else [user]):
             words = (" as root", " as a user")[user != 0] if each_user else ""
             tests.append((f"{suite}/{function.__name__}{words}", function, timeout, user))
         return function
@@ -75,14 +77,15 @@ class Context:
         self.hosts = []
         self._boxes = [] # in the order of making
         self._lan = self._loopback = None
+        self._no_sandbox = why_no_sandbox()
 
     def lan(self, *names, avahi=True, user=None):
         """Hosts on one network, each with a network namespace, D-Bus and (with `avahi`) avahi."""
         return self._listed([self._lan_host(name, avahi, user) for name in names])
 
     def loopback(self, *names, user=None):
-        """Hosts that share one loopback interface, 127.0.0.1, and nothing else; as an ordinary
-        user, who cannot make namespaces, on this very machine."""
+        """Hosts that share one loopback interface, 127.0.0.1, and nothing else; where we cannot
+        make namespaces, on this very machine."""
         return self._listed([self._loopback_host(name, user) for name in names])
 
     def program(self, host, name):
@@ -111,8 +114,9 @@ class Context:
         return path
 
     def _lan_host(self, name, avahi, user):
-        need_root()
         user = self.user if user is None else user
+        if self._no_sandbox:
+            skip(self._no_sandbox)
         if not self._lan:
             self._lan = Lan()
             self._boxes.append(self._lan)
@@ -127,10 +131,10 @@ class Context:
 
     def _loopback_host(self, name, user):
         user = self.user if user is None else user
-        if os.geteuid() != 0:
-            if user != 0:
-                skip("needs root, to become another user")
-            return self._add(name)
+        if self._no_sandbox:
+            if user != os.geteuid():
+                skip(self._no_sandbox)
+            return self._add(name, user=user)
         if not self._loopback:
             self._loopback = Sandbox(self.build)
             self._boxes.append(self._loopback)
@@ -156,9 +160,12 @@ class Context:
                 print(f"--- {path}", *lines, sep="\n", flush=True)
 
 
-def need_root():
+def why_no_sandbox():
+    """Why this machine does not let us make namespaces, or None."""
     if os.geteuid() != 0:
-        skip("needs root, for network namespaces")
+        return "needs root, for namespaces"
+    done = run(["unshare", "--mount", "--pid", "--net", "--fork", "--mount-proc", "true"])
+    return None if done.returncode == 0 else f"needs namespaces: {done.stderr.strip()}"
 
 
 # ---- one test, in its process ----
@@ -322,6 +329,9 @@ def main():
     if "--list" in sys.argv:
         print(*(entry[0] for entry in chosen), sep="\n")
         sys.exit(0)
+    build = os.environ.get("LOOPSY_BUILD_DIR", "build")
+    if not os.path.isdir(build):
+        sys.exit(f"no build in {build}: set LOOPSY_BUILD_DIR")
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_terminate)

@@ -46,7 +46,7 @@ class Host:
         self._dbus_pid = self._avahi_pid = None
         for path in (directory, self.home, os.path.join(directory, "tmp")):
             os.mkdir(path)
-            if user:
+            if user != os.geteuid():
                 os.chown(path, user, user)
 
     # ---- programs in the host ----

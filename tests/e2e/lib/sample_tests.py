@@ -13,7 +13,8 @@ def leave_things(t):
     desk = t.loopback("desk")
     desk.spawn("sleep", MARK)
     desk.sh("setsid sh -c 'trap \"\" TERM HUP INT; sleep \"$0\"' \"$1\" >/dev/null 2>&1 &", MARK)
-    desk.run("mount", "-t", "tmpfs", MARK, "/mnt", root=True, check=True)
+    if desk.box:
+        desk.run("mount", "-t", "tmpfs", MARK, "/mnt", root=True, check=True)
     with open(os.environ["LOOPSY_TEST_READY"], "w", encoding="utf-8") as ready:
         ready.write("left\n")
 
