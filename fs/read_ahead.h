@@ -17,9 +17,9 @@
 #include "fs/read_window.h"
 #include "proto/record.h"
 
-#define READ_AHEAD_AGE_US   1000000
-#define READ_AHEAD_MEMORY   (64 * 1024 * 1024) /* prefetched bytes of all files together */
-#define READ_AHEAD_IOV_MAX  32                 /* pieces of one answer */
+#define READ_AHEAD_AGE_US  1000000
+#define READ_AHEAD_MEMORY  (64 * 1024 * 1024) /* prefetched bytes of all files together */
+#define READ_AHEAD_IOV_MAX 32                 /* pieces of one answer */
 
 struct read_ahead;
 
@@ -27,25 +27,25 @@ struct read_ahead;
 struct read_block {
 	TAILQ_ENTRY(read_block) link; /* ahead->blocks, by offset, while `listed` */
 	TAILQ_ENTRY(read_block) aged; /* pool->blocks, by arrival, while ready and listed */
-	struct read_ahead *ahead;     /* NULL once that is gone */
+	struct read_ahead *ahead;
 	uint64_t offset;
 	size_t size; /* asked for */
+	size_t cost; /* bytes counted in pool->bytes */
 	struct bytes data;
-	void *frame;         /* what data points into; given back with ops->release */
+	void *frame; /* what data points into; given back with ops->release */
 	uint64_t arrived_us;
 	size_t handed_out; /* bytes that answers took */
 	unsigned refs;     /* the list, the fetch, each waiting read */
 	int error;
 	bool listed;
 	bool pending; /* its fetch is under way */
-	bool counted; /* in pool->bytes */
 	bool keep;    /* a whole small file: stays when it was read through */
 	void *fetch;  /* the owner's */
 };
 
 /* Shared by all files. */
 struct read_pool {
-	TAILQ_HEAD(, read_block) blocks; /* ready, oldest first */
+	TAILQ_HEAD(read_block_list, read_block) blocks; /* ready, oldest first */
 	size_t bytes;
 	size_t limit;
 };
@@ -64,7 +64,8 @@ struct read_ahead_ops {
 	/* Starts to fetch block->size bytes at block->offset; ends with read_ahead_fetched, never
 	 * from within. Returns 0 or -errno, then the block has failed. */
 	int (*fetch)(void *arg, struct read_block *block);
-	/* Nobody wants the block any more: read_ahead_fetched must not be called for it. */
+	/* Nobody wants the block any more: read_ahead_fetched must not be called for it. Not
+	 * called from within read_ahead_fetched. */
 	void (*abandon)(void *arg, struct read_block *block);
 	/* Keep and give back a frame. */
 	void (*keep)(void *arg, void *frame);
@@ -80,7 +81,7 @@ struct read_ahead {
 	void *arg;
 	struct read_pool *pool;
 	struct read_window window;
-	TAILQ_HEAD(, read_block) blocks;
+	struct read_block_list blocks;
 	TAILQ_HEAD(, read_wait) waits;
 };
 
@@ -97,7 +98,8 @@ void read_ahead_deinit(struct read_ahead *ahead);
 
 /*
  * Reads. The answer may come from within. `prefetch` is false for direct I/O. `file_end`: the
- * file's size as far as known. Of the time, only differences matter.
+ * file's size as far as known. Of the time, only differences
+ * matter.
  */
 void read_ahead_read(struct read_ahead *ahead, struct read_wait *wait, uint64_t offset, size_t size,
 		     bool prefetch, uint64_t file_end, uint64_t now_us, uint64_t rtt_us);

@@ -15,12 +15,12 @@
 
 #include "proto/ops_peer.h"
 
-#define PAGE           4096
-#define LAP_FAST_US    250000
-#define LAP_SLOW_US    500000
-#define REORDER        (256 * 1024) /* how far requests of one stream overtake each other */
-#define EAGER_SIZE     (64 * 1024)  /* a first read at 0 of so much comes from a sequential reader */
-#define BYTES_PER_US   1200         /* the fastest link that the target is made for */
+#define PAGE         4096
+#define LAP_FAST_US  250000
+#define LAP_SLOW_US  500000
+#define REORDER      (256 * 1024) /* how far requests of one stream overtake each other */
+#define EAGER_SIZE   (64 * 1024)  /* a first read at 0 of so much comes from a sequential reader */
+#define BYTES_PER_US 1200         /* the fastest link that the target is made for */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
