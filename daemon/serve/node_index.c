@@ -283,7 +283,8 @@ void node_index_remove(struct node_index *index, struct node *node)
 	extract(index, node);
 	number_give(index, node);
 	node_free(node);
-	if (--index->n * 2 < index->n_buckets && index->n_buckets > MIN_BUCKETS)
+	index->n--;
+	while (index->n * 2 < index->n_buckets && index->n_buckets > MIN_BUCKETS) /* twice */
 		shrink(index);
 }
 

@@ -19,8 +19,8 @@ struct open_file {
 	uint64_t handle;
 	uint64_t node;
 	int fd;
-	uint32_t flags;  /* O_ACCMODE of OPEN */
-	uint32_t refs;   /* the table's, and each work's */
+	uint32_t flags; /* O_ACCMODE of OPEN */
+	uint32_t refs;  /* the table's, and each work's */
 	struct open_file *next_by_handle;
 	struct open_file *next_by_node;
 };
