@@ -16,12 +16,14 @@
 #include "daemon/discovery/discovery_worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +42,7 @@
 #define TXT_MAX           32
 #define CONNECT_PAUSE_MIN 500 /* ms */
 #define CONNECT_PAUSE_MAX 8000
+#define PIPE_DISTANCE     64 /* between the descriptors of a pipe, however busy the program is */
 #define RESOLVE_PAUSE     5000
 
 struct announcement {
@@ -74,6 +77,7 @@ struct worker {
 	unsigned name_attempt; /* see discovery_service_announced_name */
 	unsigned n_origins;
 	int pause; /* before the next connect, ms */
+	bool pipe_is_private;
 };
 
 static void wake_loop_locked(struct discovery_shared *shared)
@@ -476,6 +480,25 @@ static void on_wake(AvahiWatch *watch, int fd, AvahiWatchEvent event, void *arg)
 		log_error(ROOM, "eventfd=%s", strerror(errno));
 }
 
+/*
+ * poll(2), for avahi. It polls its own wake-up pipe first, which it made without O_CLOEXEC and
+ * tells nobody of: found here, both ends, so that no child of the daemon inherits it.
+ */
+static int poll_fds(struct pollfd *fds, unsigned int n, int timeout, void *arg)
+{
+	struct worker *worker = arg;
+	struct stat pipe, other;
+
+	if (!worker->pipe_is_private && n > 0 && fstat(fds[0].fd, &pipe) == 0) {
+		for (int fd = fds[0].fd - PIPE_DISTANCE; fd <= fds[0].fd + PIPE_DISTANCE; fd++)
+			if (fd >= 0 && fstat(fd, &other) == 0 && S_ISFIFO(other.st_mode) &&
+			    other.st_dev == pipe.st_dev && other.st_ino == pipe.st_ino)
+				fcntl(fd, F_SETFD, FD_CLOEXEC);
+		worker->pipe_is_private = true;
+	}
+	return poll(fds, n, timeout);
+}
+
 static bool is_stopping(struct worker *worker)
 {
 	pthread_mutex_lock(&worker->shared->mutex);
@@ -545,6 +568,7 @@ void *discovery_worker_run(void *arg)
 
 	worker.loop = avahi_simple_poll_new();
 	if (worker.loop != NULL) {
+		avahi_simple_poll_set_func(worker.loop, poll_fds, &worker);
 		worker.poll = avahi_simple_poll_get(worker.loop);
 		watch = worker.poll->watch_new(worker.poll, shared->wake_fd, AVAHI_WATCH_IN,
 					       on_wake, NULL);
