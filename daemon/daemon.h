@@ -1,0 +1,64 @@
+/*
+ * The daemon: the one struct from which everything hangs, and the order of starting and ending.
+ * For the files of this folder; the rooms know only their own interfaces.
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <uv.h>
+
+#include "daemon/audit.h"
+#include "daemon/control/control.h"
+#include "daemon/discovery/discovery.h"
+#include "daemon/instance.h"
+#include "daemon/mounting.h"
+#include "daemon/net/net.h"
+#include "daemon/options.h"
+#include "daemon/pair/pairing_room.h"
+#include "daemon/paths.h"
+#include "daemon/serve/serve.h"
+#include "daemon/store.h"
+
+struct paired;
+
+struct daemon {
+	uv_loop_t loop;
+	struct paths *paths;
+	struct options *options;
+	struct identity *identity;
+	struct instance *instance;
+	char name[PEER_NAME_MAX + 1]; /* what this machine calls itself */
+	uint64_t instance_started_ms; /* uv_now */
+
+	struct store *store;
+	struct audit *audit;
+	struct serve *serve;
+	struct net *net;
+	struct mounting mounting;
+	struct discovery *discovery; /* NULL without mdns */
+	struct pairing_room *pairing_room;
+	struct control_socket *control;
+
+	struct paired *paired;           /* all peers, in the order of adding */
+	struct store_address *addresses; /* to look at for machines that are not paired */
+	size_t n_addresses;
+
+	uv_signal_t signals[3];
+	bool stopping;
+	int exit_status;
+};
+
+struct daemon_options {
+	const char *home; /* --home, or NULL */
+	bool lan;         /* --lan */
+	const char *port; /* --port, or NULL */
+	int ready_fd;     /* -1, or where "ready\n" goes */
+};
+
+/* Runs the daemon to its end. Returns the exit status; errors were written to stderr. */
+int daemon_run(const struct daemon_options *options);
+
+/* Begins to end: asynchronous, once. */
+void daemon_stop(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,127 @@
+#include "daemon/mounting.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct mounting *mounting_of(void *arg)
+{
+	return arg;
+}
+
+static void wake(void *arg)
+{
+	uv_async_send(&mounting_of(arg)->async);
+}
+
+static int status_text(void *arg, void *peer_arg, struct buffer *text)
+{
+	struct mounting *mounting = mounting_of(arg);
+
+	return mounting->status_text(mounting->arg, peer_arg, text);
+}
+
+static void unmounted(void *arg)
+{
+	struct mounting *mounting = mounting_of(arg);
+
+	uv_poll_stop(&mounting->poll);
+	mounting->unmounted(mounting->arg);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct mounting *mounting = poll->data;
+
+	if (mounting->fs && fs_process(mounting->fs) < 0)
+		uv_poll_stop(&mounting->poll);
+}
+
+static void on_async(uv_async_t *async)
+{
+	struct mounting *mounting = async->data;
+
+	if (mounting->fs)
+		fs_process(mounting->fs);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct mounting *mounting = timer->data;
+
+	if (mounting->fs)
+		fs_tick(mounting->fs);
+}
+
+static void set_timer(void *arg, uint64_t delay)
+{
+	struct mounting *mounting = mounting_of(arg);
+
+	if (mounting->open)
+		uv_timer_start(&mounting->timer, on_timer, (delay + 999999) / 1000000, 0);
+}
+
+int mounting_open(struct mounting *mounting, uv_loop_t *loop, const char *path,
+		  const struct options *options, struct failure *failure)
+{
+	struct fs_config config = {
+	    .mount_point = path,
+	    .channel = -1,
+	    .uid = getuid(),
+	    .gid = getgid(),
+	    .allow_other = options->allow_other,
+	    .raw_symlinks = options->symlinks == OPTIONS_SYMLINKS_RAW,
+	    .write_behind_max = (size_t)options->write_behind_max,
+	    .read_ahead_max = (size_t)options->read_ahead_max,
+	    .set_timer = set_timer,
+	    .wake = wake,
+	    .status_text = status_text,
+	    .unmounted = unmounted,
+	    .arg = mounting,
+	};
+	int error;
+
+	uv_timer_init(loop, &mounting->timer);
+	mounting->timer.data = mounting;
+	uv_async_init(loop, &mounting->async, on_async);
+	mounting->async.data = mounting;
+	mounting->open = true;
+	mounting->n_closing = 2;
+	error = fs_new(&config, &mounting->fs);
+	if (error < 0)
+		return failure_set(failure, error, "cannot mount at %s: %s", path,
+				   strerror(-error));
+	error = uv_poll_init(loop, &mounting->poll, fs_fd(mounting->fs));
+	if (error < 0)
+		return failure_set(failure, error, "cannot watch the mount: %s", strerror(-error));
+	mounting->poll.data = mounting;
+	mounting->n_closing = 3;
+	uv_poll_start(&mounting->poll, UV_READABLE, on_readable);
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct mounting *mounting = handle->data;
+
+	if (--mounting->n_closing == 0)
+		mounting->closed(mounting->arg);
+}
+
+void mounting_close(struct mounting *mounting, void (*closed)(void *arg))
+{
+	bool polled = mounting->n_closing == 3;
+
+	mounting->closed = closed;
+	if (!mounting->open) {
+		closed(mounting->arg);
+		return;
+	}
+	mounting->open = false;
+	if (polled) /* before its descriptor is closed */
+		uv_close((uv_handle_t *)&mounting->poll, on_closed);
+	fs_free(mounting->fs);
+	mounting->fs = NULL;
+	uv_close((uv_handle_t *)&mounting->timer, on_closed);
+	uv_close((uv_handle_t *)&mounting->async, on_closed);
+}
