@@ -200,8 +200,8 @@ Test(store, rows_that_make_no_sense_are_left_out)
 	    "UPDATE peer SET fingerprint = zeroblob(32) WHERE added_ms = 4",
 	    "UPDATE peer SET remote_name = zeroblob(1000) WHERE added_ms = 5",
 	    "UPDATE peer SET name = 'a' || char(0) || 'b' WHERE added_ms = 6",
-	    "UPDATE peer SET permissions = replace(hex(zeroblob(100)), '00', 'fs:rw,') WHERE "
-	    "added_ms = 7",
+	    ("UPDATE peer SET permissions = replace(hex(zeroblob(100)), '00', 'fs:rw,') WHERE "
+	     "added_ms = 7"),
 	};
 	struct store_peer *peers;
 
