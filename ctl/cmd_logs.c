@@ -26,7 +26,8 @@ struct follower {
 
 static void print_value(FILE *out, const char *key, const json_t *value)
 {
-	char *text = json_is_string(value)
+	char *text = !value ? strdup("-")
+		     : json_is_string(value)
 			 ? strdup(json_string_value(value))
 			 : json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
 	char *escaped = text ? terminal_escape(text, strlen(text)) : NULL;
@@ -39,34 +40,41 @@ static void print_value(FILE *out, const char *key, const json_t *value)
 	free(text);
 }
 
-/* The time first, then each key=value; a line that is no JSON as it is, escaped. */
+/* Each key=value; those of an object within (what a line has in detail) like its own. */
+static void print_pairs(FILE *out, const json_t *object, bool inner)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		char *escaped = terminal_escape(key, strlen(key));
+
+		if (json_is_object(value) && !inner)
+			print_pairs(out, value, true);
+		else if (!json_is_null(value) && (inner || strcmp(key, "time") != 0))
+			print_value(out, escaped ? escaped : "?", value);
+		free(escaped);
+	}
+}
+
+/* The time first; a line that is no JSON as it is, escaped. */
 static void print_line(const struct context *context, const char *line)
 {
-	json_t *object = context->json ? NULL : json_loads(line, 0, NULL), *value;
-	const char *key;
+	json_t *object = context->json ? NULL : json_loads(line, 0, NULL);
 
 	if (context->json) {
 		fprintf(context->out, "%s\n", line);
-		return;
-	}
-	if (!json_is_object(object)) {
+	} else if (json_is_object(object)) {
+		print_value(context->out, NULL, json_object_get(object, "time"));
+		print_pairs(context->out, object, false);
+		fputc('\n', context->out);
+	} else {
 		char *escaped = terminal_escape(line, strlen(line));
 
 		fprintf(context->out, "%s\n", escaped ? escaped : "");
 		free(escaped);
-		json_decref(object);
-		return;
 	}
-	print_value(context->out, NULL, json_object_get(object, "time"));
-	json_object_foreach(object, key, value)
-	{
-		char *escaped = terminal_escape(key, strlen(key));
-
-		if (strcmp(key, "time") != 0)
-			print_value(context->out, escaped ? escaped : "?", value);
-		free(escaped);
-	}
-	fputc('\n', context->out);
 	json_decref(object);
 }
 

@@ -46,11 +46,12 @@ Test(ctl_logs, shows_lines_to_people_time_first_and_escaped)
 
 	fake_init(&fake);
 	append(&fake, "audit.jsonl",
-	       "{\"peer\":\"de\\u001b[2Jsk\",\"time\":\"2024-01-01T00:00:00Z\",\"ms\":7}\n"
+	       "{\"peer\":\"de\\u001b[2Jsk\",\"time\":\"2024-01-01T00:00:00Z\",\"ms\":7,"
+	       "\"detail\":{\"read\":3,\"to\":[1]},\"x\":null}\n"
 	       "no json \x1b[2J\n");
 	fake_run(&fake, NULL, "logs", NULL);
 	cr_assert_eq(fake.status, 0);
-	cr_assert_str_eq(fake.out, "2024-01-01T00:00:00Z peer=de\\x1b[2Jsk ms=7\n"
+	cr_assert_str_eq(fake.out, "2024-01-01T00:00:00Z peer=de\\x1b[2Jsk ms=7 read=3 to=[1]\n"
 				   "no json \\x1b[2J\n");
 	fake_deinit(&fake);
 }
