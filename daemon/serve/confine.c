@@ -25,8 +25,10 @@ int confine_open(int dir_fd, const char *name, uint64_t flags, uint32_t mode, ui
 
 		if (fd >= 0)
 			return fd;
-		/* EAGAIN: the kernel could not prove that a rename elsewhere did not matter. */
-		if (errno == EINTR ||
+		/* EAGAIN: the kernel could not prove that a rename elsewhere did not matter.
+		 * EXDEV: what was found was moved away before the kernel proved that it lies
+		 * beneath (tried); one component leads nowhere else. */
+		if (errno == EINTR || (errno == EXDEV && tries < 1000) ||
 		    (errno == EAGAIN && !(resolve & RESOLVE_CACHED) && tries < 1000))
 			continue;
 		return -errno;

@@ -381,15 +381,31 @@ static int walk(struct nodes *nodes, struct node *node, bool last_pass, struct n
 	return error;
 }
 
+static uint64_t places(struct nodes *nodes)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&nodes->lock);
+	n = nodes->n_places;
+	pthread_mutex_unlock(&nodes->lock);
+	return n;
+}
+
 int node_walk(struct nodes *nodes, struct held *held)
 {
 	struct node_fd *kept = NULL;
+	uint64_t before;
 	int error = walk(nodes, held->node, false, &kept);
 
-	if (astray(error)) {
+	/* Again without a rename of ours under way, and again if nodes were seen elsewhere while we
+	 * walked: by the peer's other calls, after renames by others. */
+	for (unsigned tries = 0; astray(error) && tries < 10; tries++) {
+		before = places(nodes);
 		pthread_rwlock_rdlock(&nodes->tree);
 		error = walk(nodes, held->node, true, &kept);
 		pthread_rwlock_unlock(&nodes->tree);
+		if (places(nodes) == before)
+			break;
 	}
 	if (error == 0) {
 		held->kept = kept;

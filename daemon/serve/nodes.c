@@ -344,6 +344,7 @@ static void place(struct nodes *nodes, struct node *node, struct node *parent, c
 		return;
 	if (node_index_set_name(node, name, size) < 0)
 		return;
+	nodes->n_places++;
 	if (node->parent != parent) {
 		struct node *old = node->parent;
 

@@ -32,6 +32,7 @@ struct nodes {
 	struct node_index index;
 	struct node_fd *newest, *oldest; /* the cache of descriptors */
 	size_t n_kept;
+	uint64_t n_places;    /* how often a node's (parent, name) has changed */
 	uint64_t n_forgotten; /* since memory was trimmed */
 	/* constants */
 	const struct exports *exports;

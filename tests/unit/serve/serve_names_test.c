@@ -282,3 +282,72 @@ Test(serve_names, nodes_are_limited_and_forgotten)
 	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, NULL, 1), 0);
 	serve_fake_deinit(&fake);
 }
+
+/* A tree whose directories the peer itself renames, many calls at once: nothing is ever missed. */
+Test(serve_names, own_renames_are_never_missed_by_other_calls)
+{
+	static struct serve_fake_call *renames[2], *attrs[16];
+	uint64_t dirs[2], file;
+
+	serve_fake_init(&fake, &(struct serve_options){.verify_ms = -1, .max_kept = 4});
+	cr_assert_eq(mkdir(serve_fake_path("p"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("q"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("p/dir"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("p/dir/sub"), 0755), 0);
+	scratch_write(serve_fake_path("p/dir/sub/file"), "x", 1, 0644);
+	dirs[0] = serve_fake_node(&fake, "p");
+	dirs[1] = serve_fake_node(&fake, "q");
+	file = serve_fake_node(&fake, "p/dir/sub/file");
+	for (unsigned i = 0; i < 300; i++) {
+		struct args_getattr getattr = {file};
+		struct args_rename there = {dirs[i % 2], serve_fake_bytes("dir"), dirs[1 - i % 2],
+					    serve_fake_bytes("dir")};
+
+		for (unsigned j = 0; j < 8; j++)
+			attrs[j] = serve_fake_start(&fake, 0, OP_GETATTR, &getattr);
+		renames[0] = serve_fake_start(&fake, 0, OP_RENAME, &there);
+		for (unsigned j = 8; j < 16; j++)
+			attrs[j] = serve_fake_start(&fake, 0, OP_GETATTR, &getattr);
+		cr_assert_eq(serve_fake_wait(&fake, renames[0]), 0);
+		for (unsigned j = 0; j < 16; j++)
+			cr_assert_eq(serve_fake_wait(&fake, attrs[j]), 0, "%s",
+				     strerror(-attrs[j]->error));
+	}
+	serve_fake_deinit(&fake);
+}
+
+/* Two sessions change the same tree at once, one moves what the other works in. */
+Test(serve_names, sessions_do_not_disturb_each_other)
+{
+	uint64_t dir[2], root = 1;
+	struct entry entry;
+
+	serve_fake_init(&fake, &(struct serve_options){.verify_ms = -1});
+	cr_assert_eq(mkdir(serve_fake_path("a"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("b"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("a/work"), 0755), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(serve_fake_walk(&fake, i, "a/work", &entry), 0);
+		dir[i] = entry.node;
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		char name[16], from[2] = {"ab"[i % 2]}, to[2] = {"ba"[i % 2]};
+		struct args_mkdir mkdir_args = {dir[0], serve_fake_bytes(name), 0755, 0};
+		struct args_rename move = {.name = serve_fake_bytes("work"),
+					   .new_name = serve_fake_bytes("work")};
+		struct serve_fake_call *making, *moving;
+
+		snprintf(name, sizeof(name), "n%u", i);
+		mkdir_args.name = serve_fake_bytes(name);
+		cr_assert_eq(serve_fake_walk(&fake, 1, from, &entry), 0);
+		move.parent = entry.node;
+		cr_assert_eq(serve_fake_walk(&fake, 1, to, &entry), 0);
+		move.new_parent = entry.node;
+		moving = serve_fake_start(&fake, 1, OP_RENAME, &move);
+		making = serve_fake_start(&fake, 0, OP_MKDIR, &mkdir_args);
+		cr_assert_eq(serve_fake_wait(&fake, moving), 0);
+		cr_assert_eq(serve_fake_wait(&fake, making), 0, "%s", strerror(-making->error));
+	}
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, NULL, root), 0);
+	serve_fake_deinit(&fake);
+}
