@@ -1,0 +1,113 @@
+#include "fs/xattr.h"
+
+#include <errno.h>
+
+/* GETXATTR and LISTXATTR: `size` is the room that the program has; 0: it asks how much it needs. */
+struct xattr_call {
+	struct peer_call call; /* first */
+	size_t size;
+};
+
+static void answer(struct xattr_call *call, struct bytes value)
+{
+	fuse_req_t req;
+
+	if (call->size > 0 && value.size > call->size) {
+		peer_call_fail(&call->call, -ERANGE);
+		return;
+	}
+	req = peer_call_take(&call->call);
+	if (!req)
+		return;
+	if (call->size == 0)
+		fuse_reply_xattr(req, value.size);
+	else
+		fuse_reply_buf(req, (const char *)value.data, value.size);
+}
+
+static void get_done(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_getxattr *result = reply->result;
+
+	if (reply->error < 0)
+		peer_call_fail(call, reply->error);
+	else
+		answer((struct xattr_call *)call, result->value);
+}
+
+static void list_done(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_listxattr *result = reply->result;
+
+	if (reply->error < 0)
+		peer_call_fail(call, reply->error);
+	else
+		answer((struct xattr_call *)call, result->names);
+}
+
+/* SETXATTR and REMOVEXATTR: modes (ACLs) and ctime change with them. */
+static void change_done(struct peer_call *call, const struct transport_reply *reply)
+{
+	fuse_req_t req;
+
+	node_changed(call->peer->fs, call->node);
+	if (reply->error < 0) {
+		peer_call_fail(call, reply->error);
+		return;
+	}
+	req = peer_call_take(call);
+	if (req)
+		fuse_reply_err(req, 0);
+}
+
+static struct xattr_call *begin(fuse_req_t req, struct fs_node *node, size_t size,
+				void (*done)(struct peer_call *call,
+					     const struct transport_reply *reply))
+{
+	struct xattr_call *call = peer_call_new(fs_of(req), sizeof(*call), node, req);
+
+	if (!call) {
+		fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	call->size = size;
+	call->call.done = done;
+	return call;
+}
+
+void xattr_get(fuse_req_t req, struct fs_node *node, struct bytes name, size_t size)
+{
+	struct args_getxattr args = {.name = name};
+	struct xattr_call *call = begin(req, node, size, get_done);
+
+	if (call)
+		peer_call_send(&call->call, OP_GETXATTR, &args);
+}
+
+void xattr_list(fuse_req_t req, struct fs_node *node, size_t size)
+{
+	struct args_listxattr args = {0};
+	struct xattr_call *call = begin(req, node, size, list_done);
+
+	if (call)
+		peer_call_send(&call->call, OP_LISTXATTR, &args);
+}
+
+void xattr_set(fuse_req_t req, struct fs_node *node, struct bytes name, struct bytes value,
+	       int flags)
+{
+	struct args_setxattr args = {.name = name, .flags = (uint64_t)flags & 3, .value = value};
+	struct xattr_call *call = begin(req, node, 0, change_done);
+
+	if (call)
+		peer_call_send(&call->call, OP_SETXATTR, &args);
+}
+
+void xattr_remove(fuse_req_t req, struct fs_node *node, struct bytes name)
+{
+	struct args_removexattr args = {.name = name};
+	struct xattr_call *call = begin(req, node, 0, change_done);
+
+	if (call)
+		peer_call_send(&call->call, OP_REMOVEXATTR, &args);
+}
