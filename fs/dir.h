@@ -13,6 +13,15 @@ void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
 void dir_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
 void dir_fsync(fuse_req_t req, struct fs_node *node, bool data_only);
 
+/* Answers a LOOKUP from what was listed within the last second, also that there is no such name;
+ * false: the peer must be asked. */
+bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name);
+/* What was listed about a node within the last second. False: nothing that can be believed. */
+bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64_t *ret_left);
+/* The peer was asked for one name in it, and said that it is not there (`is_absent`) or what it
+ * is. After a few of them, all of it is asked for. */
+void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool is_absent);
+
 /* Something in it was changed from here (call it when the answer comes): its listing, attributes
  * and what lookups in it were told are not believed any more. */
 void dir_changed(struct fs *fs, struct fs_node *node);

@@ -48,7 +48,8 @@ void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned v
 /* The node is freed: so is node->file. Nothing is open then. */
 void file_node_free(struct fs *fs, struct fs_node *node);
 
-/* A new session of the peer: handles of the old one are void, unacknowledged writes lost. */
+/* A new session of the peer (or none any more: peer->transport is NULL): handles of the old one are
+ * void, unacknowledged writes lost, and what waits for them goes on. */
 void file_session_new(struct fs_peer *peer);
 
 #endif

@@ -17,7 +17,8 @@
 struct fs_node;
 struct node_attr;
 struct parked;
-struct notify;
+struct notify_done;
+struct listing;
 
 /* A timer of one of our rooms, embedded; zero-initialised, with `fn` set. */
 struct fs_timer {
@@ -28,7 +29,7 @@ struct fs_timer {
 
 struct node_table {
 	struct fs_node **buckets;
-	size_t n_buckets; /* a power of two, or 0 */
+	size_t n_buckets; /* a power of two */
 	size_t n;
 };
 
@@ -39,25 +40,33 @@ struct fs {
 	uint64_t init_unique; /* of the INIT request, whose reply is patched; 0: none under way */
 	bool stopping;
 	bool dead; /* unmounted by somebody else */
+	bool is_mounted;
 	char *mount_point;
 
 	struct fs_node *root;
 	struct fs_peer *
 	    *peers; /* by index; slots of removed peers are NULL when nothing uses them */
 	uint16_t n_peers;
-	uint64_t peers_changed;  /* real time, ns: the root's mtime */
-	struct node_table names; /* of nodes by (parent, name) */
-	uint32_t generation;     /* the last one given */
-	uint32_t change;         /* counts changes made from here: orders them and replies */
-	uint64_t n_nodes;
+	uint64_t peers_changed;     /* real time, ns: the root's mtime */
+	struct node_table names;    /* nodes by (parent, name) */
+	struct node_table nameless; /* those that have none */
+	uint64_t seed;              /* of hashes */
+	uint32_t generation;        /* the last one given */
+	uint32_t change;            /* counts changes made from here: orders them and replies */
+	size_t n_nodes;
 	uint64_t n_freed; /* nodes and entries since memory was last trimmed */
 	struct node_attr *attrs_oldest, *attrs_newest;
 
+	struct listing *listings_oldest, *listings_newest; /* believed for a second (dir.c) */
+	size_t listings_bytes;
+	struct fs_timer listings_timer;
 	struct parked *interrupted; /* requests whose callers had a signal */
 	struct fs_timer *timers;
 	uint64_t timer_set; /* what the daemon was asked for; 0: nothing */
-	struct fs_timer attrs_timer, parked_timer, trim_timer;
-	char last_error[256]; /* the root's `last-error`; peers have their own */
+	struct fs_timer attrs_timer, parked_timer, trim_timer, late_timer, gone_timer;
+	struct notify_done *late_done; /* notify.c */
+	struct fuse_buf buffer;        /* that requests are read into */
+	char last_error[256];          /* the root's `last-error`; peers have their own */
 };
 
 /* Monotonic nanoseconds. */

@@ -79,6 +79,10 @@ struct fs_peer *node_peer(const struct fs *fs, const struct fs_node *node);
 struct fs_node *node_enter(struct fs_peer *peer, struct fs_node *parent, struct bytes name,
 			   const struct entry *entry);
 
+/* The same without a reference to take over: NULL if it is not known in this session. */
+struct fs_node *node_find_number(struct fs_peer *peer, struct fs_node *parent, struct bytes name,
+				 uint64_t number, unsigned type, uint64_t ino);
+
 /*
  * The name of a regular file leads to another regular file now (replaced by rename, while a program
  * was about to open it): the node becomes that one, if nothing is open of it (file.h looks after
@@ -126,7 +130,14 @@ const struct attr *node_attr_get(struct fs *fs, const struct fs_node *node, uint
 /* Something about it was changed from here (call it when the answer comes): what is remembered of
  * it is dropped, and replies to calls sent before are not remembered. */
 void node_changed(struct fs *fs, struct fs_node *node);
-/* The FIFO of remembered attributes: those that are over go (a timer). */
-void node_attrs_expire(struct fs *fs);
+
+/* Tables of nodes: never without buckets. -ENOMEM. */
+int node_table_init(struct node_table *table);
+
+/* The mount ends: whatever the kernel held is freed, the root at last. */
+void node_free_all(struct fs *fs);
+
+/* The peer's session is gone: no number means anything now. */
+void node_numbers_void(struct fs_peer *peer);
 
 #endif

@@ -25,13 +25,15 @@ struct parked {
 	struct parked *prev, *next; /* fs->interrupted */
 	enum parked_kind kind;
 	pid_t tid;
+	bool is_starting;
 	/* It was just answered with EINTR: give up what it waits for (the memory must stay for
 	 * the rest of this call). May be NULL. */
 	void (*gave_up)(struct parked *parked);
 };
 
-/* Parks a request (NULL: nobody waits). gave_up may be called before this returns. */
-void parked_start(struct parked *parked, struct fs *fs, fuse_req_t req, enum parked_kind kind,
+/* Parks a request (NULL: nobody waits). False: it was interrupted before, and has been answered
+ * just now; gave_up is not called for that. */
+bool parked_start(struct parked *parked, struct fs *fs, fuse_req_t req, enum parked_kind kind,
 		  void (*gave_up)(struct parked *parked));
 
 /* Takes the request out, to answer it right now; NULL if it was answered already. */

@@ -9,7 +9,8 @@
  * Node numbers are filled in here: `node` is the first field of every operation's args, `node2` the
  * other node of LINK, RENAME and COPY_RANGE. Where a new session has made them void, the call waits
  * until the nodes are found again by walking down from the peer's top, and fails with ESTALE if
- * they are not.
+ * they are not. A repeatable call that its session went away under is sent again; others end with
+ * EIO, those with a handle with ESTALE (`session` != peer->session tells that from a stale node).
  */
 #ifndef FS_PEER_H
 #define FS_PEER_H
@@ -35,9 +36,8 @@ struct fs_peer {
 	void *arg;
 	struct fs_node *top; /* held while it is not removed */
 	uint32_t session;    /* counts sessions: tells numbers and handles of old ones */
-	bool has_session;
-	uint32_t uid, gid; /* as whom its daemon works */
-	char *root_path;   /* what its top is called there, if absolute targets are to be shown */
+	uint32_t uid, gid;   /* as whom its daemon works */
+	char *root_path;     /* what its top is called there, if absolute targets are to be shown */
 	struct node_table numbers; /* nodes by the server's number */
 	struct peer_call *calls;   /* under way */
 	struct peer_bind *binds;   /* nodes being found again (peer_bind.c) */
@@ -69,10 +69,15 @@ struct peer_call {
 	struct transport_call *transport_call;
 	struct caller *caller;
 	uint16_t op;
+	bool had_req;
 	bool again; /* done has sent it again */
 	bool in_done;
-	bool streaming;
-	void *args;                     /* a deep copy while it waits for its nodes, else NULL */
+	bool streaming; /* its reply has come, `end` has not */
+	bool abandoned; /* to be freed when what it is in ends */
+	bool waits;     /* for a bind */
+	uint8_t n_repeats;
+	int failed;                     /* it was sent again and failed at once */
+	void *args;                     /* a deep copy, to be sent again or later; NULL: none */
 	struct peer_call *next_waiting; /* bind->waiting */
 };
 
@@ -102,6 +107,23 @@ void peer_call_fail(struct peer_call *call, int error);
 void peer_call_consumed(struct peer_call *call, size_t bytes);
 /* No interest any more (a stream, a read ahead): neither done nor end is called. Frees it. */
 void peer_call_abandon(struct peer_call *call);
+
+/* The call's nodes are found (peer_bind.c), or not. */
+void peer_call_bound(struct peer_call *call, int error);
+
+/* What fs.c and root.c need. peer_listen starts it, peer_disconnect ends all its calls; peer_free
+ * comes when no node refers to it. */
+struct fs_peer *peer_new(struct fs *fs, const char *name, struct bytes id,
+			 struct transport *transport, void *arg);
+void peer_listen(struct fs_peer *peer);
+void peer_disconnect(struct fs_peer *peer);
+void peer_free(struct fs_peer *peer);
+
+/* One of the nodes that refer to the peer was freed. */
+void peer_node_gone(struct fs_peer *peer);
+
+/* Asks what the peer's top is called there, for absolute targets of symbolic links. */
+void peer_root_path_ask(struct fs_peer *peer);
 
 /* References of the server that nobody needs; sent in batches. */
 void peer_forget(struct fs_peer *peer, uint64_t number, uint64_t count);

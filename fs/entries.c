@@ -1,0 +1,233 @@
+#include "fs/entries.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "fs/attr_map.h"
+#include "fs/dir.h"
+
+/* Sends, or answers ENOMEM. */
+static void start(fuse_req_t req, struct fs_node *node, uint16_t op, void *args,
+		  void (*done)(struct peer_call *call, const struct transport_reply *reply))
+{
+	struct peer_call *call = peer_call_new(fs_of(req), sizeof(*call), node, req);
+
+	if (!call) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	call->done = done;
+	peer_call_send(call, op, args);
+}
+
+/* --- lookup ----------------------------------------------------------------------------------- */
+
+static void reply_absent(struct peer_call *call, struct bytes name)
+{
+	struct fs *fs = call->peer->fs;
+	struct fuse_entry_param entry = {.entry_timeout = (double)FS_TRUST / (double)FS_SECOND};
+	fuse_req_t req;
+
+	if ((int32_t)(call->sent - call->node->changed) < 0 ||
+	    dir_is_asked_each_time(fs, call->node))
+		entry.entry_timeout = 0;
+	req = peer_call_take(call);
+	if (req)
+		fuse_reply_entry(req, &entry);
+	dir_was_asked(fs, call->node, name, true);
+}
+
+static void on_lookup(struct peer_call *call, const struct transport_reply *reply)
+{
+	struct bytes name = ((const struct args_lookup *)call->args)->name;
+	const struct result_lookup *result = reply->result;
+	struct fs *fs = call->peer->fs;
+	struct fs_node *node;
+	fuse_req_t req;
+
+	if (reply->error == -ENOENT) {
+		reply_absent(call, name);
+		return;
+	}
+	if (reply->error) {
+		peer_call_fail(call, reply->error);
+		return;
+	}
+	node = node_enter(call->peer, call->node, name, &result->entry);
+	if (!node) {
+		peer_call_fail(call, -EIO);
+		return;
+	}
+	node_hold(node);
+	req = peer_call_take(call);
+	if (req)
+		attr_map_reply_entry(req, node, &result->entry.attr, call->sent);
+	node_drop(fs, node);
+	dir_was_asked(fs, call->node, name, false);
+}
+
+void entries_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
+{
+	struct args_lookup args = {.name = name};
+
+	if (parent->type != S_IFDIR)
+		fuse_reply_err(req, ENOTDIR);
+	else if (name.size > OPS_NAME_MAX)
+		fuse_reply_err(req, ENAMETOOLONG);
+	else if (!dir_lookup(req, parent, name))
+		start(req, parent, OP_LOOKUP, &args, on_lookup);
+}
+
+/* --- getattr ---------------------------------------------------------------------------------- */
+
+static void on_getattr(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_getattr *result = reply->result;
+	fuse_req_t req;
+
+	if (reply->error) {
+		peer_call_fail(call, reply->error);
+		return;
+	}
+	req = peer_call_take(call);
+	if (req)
+		attr_map_reply(req, call->node, &result->attr, call->sent);
+}
+
+void entries_getattr(fuse_req_t req, struct fs_node *node)
+{
+	struct fs *fs = fs_of(req);
+	bool is_to_ask = node->parent && dir_is_asked_each_time(fs, node->parent);
+	uint64_t left = 0;
+	const struct attr *known = is_to_ask ? NULL : node_attr_get(fs, node, &left);
+	struct args_getattr args = {0};
+	struct attr listed;
+	struct stat stat;
+
+	if (!known && !is_to_ask && dir_attr(fs, node, &listed, &left))
+		known = &listed;
+	if (!known || node->is_stale || !node_peer(fs, node)->transport) {
+		start(req, node, OP_GETATTR, &args, on_getattr);
+		return;
+	}
+	left = attr_map_stat(fs, node, known, left, &stat);
+	fuse_reply_attr(req, &stat, (double)left / (double)FS_SECOND);
+}
+
+/* --- readlink --------------------------------------------------------------------------------- */
+
+static void reply_target(fuse_req_t req, const struct fs_node *node)
+{
+	struct fs *fs = fs_of(req);
+	struct fs_peer *peer = node_peer(fs, node);
+	char target[PATH_MAX];
+	int n;
+
+	if (fs->config.raw_symlinks) {
+		fuse_reply_readlink(req, node->target);
+		return;
+	}
+	n = attr_map_target(node->target, strlen(node->target), node_depth(node), peer->root_path,
+			    target);
+	if (n < 0) {
+		peer_reply_error(req, peer, n);
+		return;
+	}
+	target[n] = '\0';
+	fuse_reply_readlink(req, target);
+}
+
+static void on_readlink(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_readlink *result = reply->result;
+	struct fs_node *node = call->node;
+	fuse_req_t req;
+
+	if (!reply->error && !node->target)
+		node->target = strndup((const char *)result->target.data, result->target.size);
+	if (reply->error || !node->target) {
+		peer_call_fail(call, reply->error ? reply->error : -ENOMEM);
+		return;
+	}
+	req = peer_call_take(call);
+	if (req)
+		reply_target(req, node);
+}
+
+void entries_readlink(fuse_req_t req, struct fs_node *node)
+{
+	struct args_readlink args = {0};
+
+	if (node->type != S_IFLNK)
+		fuse_reply_err(req, EINVAL);
+	else if (node->target && *node->target && !node->is_stale)
+		reply_target(req, node);
+	else
+		start(req, node, OP_READLINK, &args, on_readlink);
+}
+
+/* --- access ----------------------------------------------------------------------------------- */
+
+static void on_access(struct peer_call *call, const struct transport_reply *reply)
+{
+	peer_call_fail(call, reply->error);
+}
+
+/* Whether reading and searching is surely granted, so that the peer need not be asked. (Writing
+ * depends on more: read-only file systems, what we were granted.) */
+static bool is_surely_granted(struct fs *fs, struct fs_node *node, int mask)
+{
+	const struct fs_peer *peer = node_peer(fs, node);
+	uint64_t left;
+	const struct attr *attr = node_attr_get(fs, node, &left);
+
+	return attr && !fs->config.allow_other && !(mask & W_OK) && attr->uid == peer->uid &&
+	       ((attr->mode >> 6) & (unsigned)mask) == (unsigned)mask;
+}
+
+void entries_access(fuse_req_t req, struct fs_node *node, int mask)
+{
+	struct args_access args = {.mask = (unsigned)mask & 7};
+
+	if (node->kind == NODE_IS_TOP || is_surely_granted(fs_of(req), node, mask & 7))
+		fuse_reply_err(req, 0);
+	else
+		start(req, node, OP_ACCESS, &args, on_access);
+}
+
+/* --- statfs ----------------------------------------------------------------------------------- */
+
+static void on_statfs(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_statfs *result = reply->result;
+	struct statvfs stat = {0};
+	fuse_req_t req;
+
+	if (reply->error) {
+		peer_call_fail(call, reply->error);
+		return;
+	}
+	stat.f_bsize = result->block_size;
+	stat.f_frsize = result->fragment_size;
+	stat.f_blocks = result->blocks;
+	stat.f_bfree = result->blocks_free;
+	stat.f_bavail = result->blocks_available;
+	stat.f_files = result->files;
+	stat.f_ffree = result->files_free;
+	stat.f_favail = result->files_free;
+	stat.f_namemax = result->name_max < OPS_NAME_MAX ? result->name_max : OPS_NAME_MAX;
+	req = peer_call_take(call);
+	if (req)
+		fuse_reply_statfs(req, &stat);
+}
+
+void entries_statfs(fuse_req_t req, struct fs_node *node)
+{
+	struct args_statfs args = {0};
+
+	start(req, node, OP_STATFS, &args, on_statfs);
+}

@@ -1,0 +1,82 @@
+/*
+ * Listings: all entries of one directory with their attributes, as one READDIR brings them.
+ *
+ * A listing is shared: the handles that read it hold it, and so does the directory that it answers
+ * lookups for (dir.c), for a second. Each entry carries a reference of the server's, which goes to
+ * the node when one is made (listing_enter), and is forgotten with the entry otherwise.
+ *
+ * It streams: readers get what is there and wait for more. Beyond LISTING_KEEP bytes it lets go of
+ * what all its readers have passed and asks for more only then, so that a directory of any size
+ * takes bounded memory. Who wants to go back needs a new listing.
+ */
+#ifndef FS_LISTING_H
+#define FS_LISTING_H
+
+#include "fs/peer.h"
+
+#define LISTING_KEEP  (16 * 1024 * 1024)
+#define LISTING_CHUNK (64 * 1024)
+
+/* Waits for a listing to have more; embedded. */
+struct listing_reader {
+	struct listing *listing;            /* NULL: none */
+	struct listing_reader *prev, *next; /* listing->readers */
+	uint64_t position;                  /* the entry that is wanted next: those before may go */
+	bool is_waiting;
+	void (*more)(struct listing_reader *reader); /* once per listing_wait */
+};
+
+struct listing_entry {
+	struct bytes name; /* followed by a NUL */
+	struct entry entry;
+	bool is_taken; /* its reference is a node's */
+	void *at;      /* for listing_enter */
+};
+
+struct listing {
+	struct fs_node *node; /* held */
+	struct fs_peer *peer;
+	unsigned refs;
+	uint32_t sent; /* fs->change when it was asked for */
+	uint32_t session;
+	uint64_t until;   /* believed until then (from when it was asked for) */
+	uint64_t n;       /* entries so far */
+	bool is_complete; /* all have come */
+	bool is_whole;    /* none was let go of */
+	int error;        /* it broke */
+	size_t bytes;
+	struct listing_chunk **chunks; /* NULL: let go of */
+	size_t n_chunks, chunks_capacity;
+	size_t chunk_size;
+	size_t n_gone;   /* chunks let go of */
+	size_t unpaid;   /* stream bytes for which the peer got no credit yet */
+	uint32_t *index; /* by name: positions; made when first wanted */
+	size_t n_index;
+	struct peer_call *call; /* while it comes */
+	struct listing_reader *readers;
+	/* dir.c's: in fs->listings while it answers for its directory */
+	struct listing *older, *newer;
+	bool is_listed;
+};
+
+/* Asks the peer. The caller holds it once. NULL: out of memory (or the call failed so). */
+struct listing *listing_new(struct fs *fs, struct fs_node *node);
+void listing_hold(struct listing *listing);
+void listing_drop(struct listing *listing);
+
+void listing_reader_start(struct listing_reader *reader, struct listing *listing);
+void listing_reader_end(struct listing_reader *reader);
+/* The reader is at `position` now. */
+void listing_passed(struct listing_reader *reader, uint64_t position);
+/* Is called back when entry `position` is there, or the listing is complete or broken. */
+void listing_wait(struct listing_reader *reader);
+
+/* Entry `position`: 1, 0 beyond the last one (so far), -ESTALE if it was let go of. */
+int listing_get(const struct listing *listing, uint64_t position, struct listing_entry *ret_entry);
+/* The same by name, in a whole listing. 1, 0 or -ENOMEM. */
+int listing_find(struct listing *listing, struct bytes name, struct listing_entry *ret_entry);
+
+/* The node of an entry, as node_enter; NULL also if its reference was taken and forgotten since. */
+struct fs_node *listing_enter(struct listing *listing, const struct listing_entry *entry);
+
+#endif

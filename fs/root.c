@@ -1,0 +1,163 @@
+#include "fs/root.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/control_files.h"
+
+#define ROOT_TRUST 1.0 /* seconds that the kernel believes local state */
+
+/* The attributes of a local node. Of control files, the size is that of the text as of now. */
+static void stat_local(struct fs *fs, const struct fs_node *node, struct stat *ret_stat)
+{
+	const struct fs_peer *peer = node_peer(fs, node);
+	uint64_t time = node->kind == NODE_IS_TOP ? peer->added : fs->peers_changed;
+
+	*ret_stat = (struct stat){
+	    .st_ino = node->ino,
+	    .st_mode = (mode_t)(node->type | 0700),
+	    .st_nlink = 2,
+	    .st_uid = fs->config.uid,
+	    .st_gid = fs->config.gid,
+	    .st_blksize = 4096,
+	};
+	if (fs->config.allow_other)
+		ret_stat->st_mode |= 0055;
+	if (node->kind == NODE_IS_ROOT)
+		for (unsigned i = 0; i < fs->n_peers; i++)
+			ret_stat->st_nlink += fs->peers[i] && fs->peers[i]->transport;
+	if (node->kind == NODE_IS_CONTROL)
+		control_stat(fs, node, ret_stat);
+	if (!ret_stat->st_mtim.tv_sec) {
+		ret_stat->st_mtim.tv_sec = (time_t)(time / FS_SECOND);
+		ret_stat->st_mtim.tv_nsec = (long)(time % FS_SECOND);
+	}
+	ret_stat->st_atim = ret_stat->st_ctim = ret_stat->st_mtim;
+}
+
+static double trust(const struct fs_node *node)
+{
+	return node->kind == NODE_IS_CONTROL && node->type != S_IFDIR ? 0 : ROOT_TRUST;
+}
+
+void root_getattr(fuse_req_t req, struct fs_node *node)
+{
+	struct fs *fs = fs_of(req);
+	struct stat stat;
+
+	if (node->is_stale) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	stat_local(fs, node, &stat);
+	fuse_reply_attr(req, &stat, trust(node));
+}
+
+static void entry_of(struct fs *fs, struct fs_node *node, struct fuse_entry_param *ret_entry)
+{
+	*ret_entry = (struct fuse_entry_param){
+	    .ino = node_id(fs, node),
+	    .generation = node->generation,
+	    .attr_timeout = trust(node),
+	    .entry_timeout = ROOT_TRUST,
+	};
+	stat_local(fs, node, &ret_entry->attr);
+}
+
+void root_reply_entry(fuse_req_t req, struct fs_node *node)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+
+	if (!node) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	entry_of(fs, node, &entry);
+	node_looked_up(node);
+	if (fuse_reply_entry(req, &entry))
+		node_forgotten(fs, node, 1);
+}
+
+void root_lookup(fuse_req_t req, struct bytes name)
+{
+	struct fs *fs = fs_of(req);
+
+	if (control_is_hidden(name)) {
+		control_lookup(req, fs->root, name);
+		return;
+	}
+	for (unsigned i = 0; i < fs->n_peers; i++) {
+		struct fs_peer *peer = fs->peers[i];
+
+		if (peer && peer->transport && strlen(peer->name) == name.size &&
+		    memcmp(peer->name, name.data, name.size) == 0) {
+			root_reply_entry(req, peer->top);
+			return;
+		}
+	}
+	/* Not cached: a peer may be paired at any moment. */
+	fuse_reply_err(req, ENOENT);
+}
+
+/* The child at `index`: 1, 0 for a gap, -1 at the end. */
+static int child_at(struct fs *fs, const struct fs_node *node, uint64_t index,
+		    const char **ret_name, struct fs_node **ret_node, struct stat *ret_stat)
+{
+	*ret_node = NULL;
+	if (node->kind == NODE_IS_CONTROL)
+		return control_child(fs, node, index, ret_name, ret_stat);
+	if (index >= fs->n_peers)
+		return -1;
+	if (!fs->peers[index] || !fs->peers[index]->transport)
+		return 0;
+	*ret_name = fs->peers[index]->name;
+	*ret_node = fs->peers[index]->top;
+	stat_local(fs, *ret_node, ret_stat);
+	return 1;
+}
+
+void root_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset, bool plus)
+{
+	struct fs *fs = fs_of(req);
+	char *buffer = malloc(size);
+	size_t used = 0, n_nodes = 0;
+	struct fs_node **nodes = malloc((size / 128 + 1) * sizeof(*nodes));
+
+	if (!buffer || !nodes) {
+		fuse_reply_err(req, ENOMEM);
+		goto out;
+	}
+	for (uint64_t at = (uint64_t)offset;; at++) {
+		const char *name = &".."[at == 0];
+		struct fs_node *child = NULL;
+		struct fuse_entry_param entry = {.attr = {.st_ino = node->ino, .st_mode = S_IFDIR}};
+		int is_there = at < 2 ? 1 : child_at(fs, node, at - 2, &name, &child, &entry.attr);
+		size_t need;
+
+		if (is_there < 0)
+			break;
+		if (!is_there)
+			continue;
+		if (child && plus)
+			entry_of(fs, child, &entry);
+		need = plus ? fuse_add_direntry_plus(req, buffer + used, size - used, name, &entry,
+						     (off_t)at + 1)
+			    : fuse_add_direntry(req, buffer + used, size - used, name, &entry.attr,
+						(off_t)at + 1);
+		if (need > size - used)
+			break;
+		used += need;
+		if (child && plus) {
+			node_looked_up(child);
+			nodes[n_nodes++] = child;
+		}
+	}
+	if (fuse_reply_buf(req, buffer, used))
+		while (n_nodes)
+			node_forgotten(fs, nodes[--n_nodes], 1);
+out:
+	free(nodes);
+	free(buffer);
+}
