@@ -279,6 +279,12 @@ static void walk_all(struct deny *deny)
 	found_deinit(error == 0 ? &old : &found);
 }
 
+/* With the lock. */
+static bool is_fresh(const struct deny *deny)
+{
+	return deny->valid && now_ms() - deny->found_ms <= BELIEVED_MS;
+}
+
 /* Locks for reading what is known, walking first if that is old or `name` occurs in it. Returns
  * false, unlocked, if it could not be found out. */
 static bool look_up(struct deny *deny, const char *name)
@@ -286,8 +292,7 @@ static bool look_up(struct deny *deny, const char *name)
 	bool fresh;
 
 	pthread_rwlock_rdlock(&deny->lock);
-	fresh = deny->valid && now_ms() - deny->found_ms <= BELIEVED_MS &&
-		!(name && spots_have(&deny->found.names, NULL, name));
+	fresh = is_fresh(deny) && !(name && spots_have(&deny->found.names, NULL, name));
 	if (fresh)
 		return true;
 	pthread_rwlock_unlock(&deny->lock);
@@ -375,6 +380,19 @@ bool deny_hides_object(struct deny *deny, const struct identity *object)
 	hides = objects_have(&deny->found.denied, object);
 	pthread_rwlock_unlock(&deny->lock);
 	return hides;
+}
+
+int deny_check_quick(struct deny *deny, const struct identity *object)
+{
+	bool known;
+
+	if (deny->n_paths == 0)
+		return 0;
+	if (pthread_rwlock_tryrdlock(&deny->lock) != 0)
+		return -EAGAIN;
+	known = is_fresh(deny) && !objects_have(&deny->found.denied, object);
+	pthread_rwlock_unlock(&deny->lock);
+	return known ? 0 : -EAGAIN;
 }
 
 int deny_check_make(struct deny *deny, const struct identity *dir, const char *name, bool by_mkdir)

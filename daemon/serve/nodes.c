@@ -257,6 +257,13 @@ static int hold(struct nodes *nodes, struct node *node, bool quick, struct held 
 	return 0;
 }
 
+static int check_hidden(const struct export *export, const struct identity *identity, bool quick)
+{
+	if (quick)
+		return deny_check_quick(export->deny, identity);
+	return deny_hides_object(export->deny, identity) ? -ESTALE : 0;
+}
+
 static int hold_number(struct nodes *nodes, uint64_t number, bool quick, bool any,
 		       struct held *ret_held)
 {
@@ -277,9 +284,10 @@ static int hold_number(struct nodes *nodes, uint64_t number, bool quick, bool an
 	pthread_mutex_unlock(&nodes->lock);
 	if (error < 0)
 		return error;
-	if (held.export && !quick && deny_hides_object(held.export->deny, &held.identity)) {
+	error = held.export ? check_hidden(held.export, &held.identity, quick) : 0;
+	if (error < 0) {
 		nodes_release(&held);
-		return -ESTALE;
+		return error;
 	}
 	*ret_held = held;
 	return 0;
@@ -303,6 +311,8 @@ int nodes_hold_quick(struct nodes *nodes, uint64_t number, struct held *ret_held
 int nodes_hold_parent(struct nodes *nodes, uint64_t number, bool quick, struct held *ret_parent,
 		      char ret_name[256])
 {
+	struct identity identity;
+	struct held held;
 	struct node *node;
 	int error;
 
@@ -315,10 +325,19 @@ int nodes_hold_parent(struct nodes *nodes, uint64_t number, bool quick, struct h
 	} else {
 		memcpy(ret_name, node_index_name(node), node->name_size);
 		ret_name[node->name_size] = '\0';
-		error = hold(nodes, node->parent, quick, ret_parent);
+		identity = node->identity;
+		error = hold(nodes, node->parent, quick, &held);
 	}
 	pthread_mutex_unlock(&nodes->lock);
-	return error;
+	if (error < 0)
+		return error;
+	error = check_hidden(held.export, &identity, quick);
+	if (error < 0) {
+		nodes_release(&held);
+		return error;
+	}
+	*ret_parent = held;
+	return 0;
 }
 
 /* --- entering --------------------------------------------------------------------------------- */
