@@ -1,114 +1,150 @@
 #include "daemon/dead_mount.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+#include "daemon/mountinfo.h"
 
-/* Undoes \ooo, as proc(5) writes blanks and backslashes. In place. */
-static void unescape(char *text)
+#define LAYERS_MAX  16 /* mounts over one another that are cleared in one go */
+#define PATIENCE_MS 5000
+
+static int wait_for(pid_t pid, int *ret_status)
 {
-	char *out = text;
-
-	for (char *in = text; *in; in++) {
-		unsigned value;
-
-		if (in[0] == '\\' && sscanf(in, "\\%3o", &value) == 1) {
-			*out++ = (char)value;
-			in += 3;
-		} else {
-			*out++ = *in;
-		}
-	}
-	*out = '\0';
+	while (waitpid(pid, ret_status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
-/* The type of the topmost file system mounted at `path`: 1, or 0 if there is none, or -errno. */
-static int find(const char *path, char *ret_type, size_t size)
+/* What stat says of path: 0 or -errno; -ETIMEDOUT if it says nothing for PATIENCE_MS. */
+static int ask(const char *path)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t capacity = 0;
-	int found = 0;
+	pid_t child = fork();
+	struct pollfd ended = {.fd = -1, .events = POLLIN};
+	int status = 0, r = 0;
 
-	if (!file)
+	if (child < 0)
 		return -errno;
-	while (getline(&line, &capacity, file) > 0) {
-		char *rest = line, *field = NULL;
-		char *dash = strstr(line, " - ");
+	if (child == 0) {
+		struct stat st;
 
-		if (!dash)
-			continue;
-		for (int i = 0; i < 5; i++)
-			field = strsep(&rest, " ");
-		unescape(field);
-		if (strcmp(field, path) != 0)
-			continue;
-		dash += 3;
-		snprintf(ret_type, size, "%.*s", (int)strcspn(dash, " \n"), dash);
-		found = 1;
+		/* Only what is safe after a fork of a process with threads. */
+		_exit(stat(path, &st) < 0 ? errno & 0xff : 0);
 	}
-	free(line);
-	fclose(file);
-	return found;
+	ended.fd = (int)syscall(SYS_pidfd_open, child, 0);
+	if (ended.fd < 0) {
+		r = -errno;
+	} else {
+		do
+			r = poll(&ended, 1, PATIENCE_MS);
+		while (r < 0 && errno == EINTR);
+		r = r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+		close(ended.fd);
+	}
+	if (r < 0)
+		kill(child, SIGKILL);
+	status = 0;
+	if (wait_for(child, &status) < 0 || r < 0)
+		return r < 0 ? r : -ECHILD;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
-static int unmount(const char *path)
+static int run_fusermount(const char *mount_point)
 {
-	char *const argv[] = {"fusermount3", "-u", "-z", "--", (char *)path, NULL};
-	int error, status;
-	pid_t pid;
+	char *argv[] = {"fusermount3", "-u", "-z", "-q", "--", (char *)mount_point, NULL};
+	pid_t child;
+	int status = 0, r = -posix_spawnp(&child, argv[0], NULL, NULL, argv, environ);
 
-	if (geteuid() == 0)
-		return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
-	error = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-	if (error)
-		return -error;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+	if (r < 0)
+		return r;
+	r = wait_for(child, &status);
+	if (r < 0)
+		return r;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
 }
 
-int dead_mount_clear(const char *path, struct failure *failure)
+static int unmount(const char *mount_point)
 {
-	/* The parent may be reached through a link; the mount point itself is never asked. */
-	char parent[4096], real[4096 + 256], type[64];
-	char *resolved;
+	if (umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	return errno == EPERM ? run_fusermount(mount_point) : -errno;
+}
 
-	snprintf(parent, sizeof(parent), "%s", path);
-	char *slash = strrchr(parent, '/');
+/* As mountinfo spells it. The mount point itself is never asked: only its parent is resolved. */
+static int resolve_parent(const char *path, char **ret_path)
+{
+	char *parent = strdup(path), *slash = parent ? strrchr(parent, '/') : NULL, *real = NULL;
+	int r = parent ? -EINVAL : -ENOMEM;
 
-	if (!slash)
-		return failure_set(failure, -EINVAL, "'%s' is no absolute path", path);
-	*slash = '\0';
-	resolved = realpath(*parent ? parent : "/", NULL);
-	if (!resolved)
-		return errno == ENOENT ? 0
-				       : failure_set(failure, -errno, "cannot look at %s: %s",
-						     parent, strerror(errno));
-	snprintf(real, sizeof(real), "%s/%s", strcmp(resolved, "/") ? resolved : "", slash + 1);
-	free(resolved);
-	for (int tries = 0; tries < 100; tries++) {
-		int error = find(real, type, sizeof(type));
-
-		if (error <= 0)
-			return error;
-		if (strcmp(type, "fuse.loopsy") != 0)
-			return failure_set(failure, -EBUSY,
-					   "%s is in use: a %s file system is "
-					   "mounted there",
-					   real, type);
-		error = unmount(real);
-		if (error < 0)
-			return failure_set(failure, error, "cannot clear the dead mount at %s: %s",
-					   real, strerror(-error));
+	if (slash) {
+		*slash = '\0';
+		real = realpath(*parent ? parent : "/", NULL);
+		r = real ? 0 : -errno;
 	}
-	return failure_set(failure, -EBUSY, "cannot clear the dead mounts at %s", real);
+	if (r == 0 && asprintf(ret_path, "%s/%s", strcmp(real, "/") ? real : "", slash + 1) < 0)
+		r = -ENOMEM;
+	free(real);
+	free(parent);
+	return r;
+}
+
+/* The mount on top: 1 if it was cleared, 0 if there is none, or -errno. */
+static int clear_one(const char *mount_point, struct failure *failure)
+{
+	struct mountinfo_entry entry;
+	int r = mountinfo_find_now(mount_point, &entry);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return failure_set(failure, r, "cannot read /proc/self/mountinfo: %s",
+				   strerror(-r));
+	if (strcmp(entry.fs_type, DEAD_MOUNT_FS_TYPE) != 0)
+		r = failure_set(failure, -EBUSY,
+				"%.256s is in use: a %.32s file system is mounted there",
+				mount_point, entry.fs_type);
+	mountinfo_deinit_entry(&entry);
+	if (r < 0)
+		return r;
+	if (ask(mount_point) != -ENOTCONN)
+		return failure_set(failure, -EBUSY,
+				   "another loopsyd has its mount at %.256s: give one of them "
+				   "another with mount = DIR",
+				   mount_point);
+	r = unmount(mount_point);
+	if (r < 0)
+		return failure_set(failure, r,
+				   "cannot clear the dead mount at %.200s: %s; try fusermount3 -u "
+				   "-z %.200s",
+				   mount_point, strerror(-r), mount_point);
+	return 1;
+}
+
+int dead_mount_clear(const char *mount_point, struct failure *failure)
+{
+	char *path = NULL;
+	int r = resolve_parent(mount_point, &path);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return failure_set(failure, r, "cannot look at %.256s: %s", mount_point,
+				   strerror(-r));
+	r = 1;
+	for (int i = 0; r > 0 && i < LAYERS_MAX; i++)
+		r = clear_one(path, failure);
+	if (r > 0)
+		r = failure_set(failure, -EBUSY, "cannot clear the dead mounts at %.256s", path);
+	free(path);
+	return r;
 }
