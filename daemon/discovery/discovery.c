@@ -56,7 +56,7 @@ static void finish(struct discovery *discovery)
 		pthread_join(discovery->thread, NULL); /* it only has to return */
 	else
 		pthread_detach(discovery->thread);
-	discovery_worker_shared_unref(shared);
+	discovery_shared_unref(shared);
 	discovery->shared = NULL;
 	uv_close((uv_handle_t *)&discovery->async, on_closed);
 	uv_close((uv_handle_t *)&discovery->timer, on_closed);
@@ -119,14 +119,14 @@ int discovery_start(uv_loop_t *loop, const struct discovery_config *config,
 		return -ENOMEM;
 	discovery->callbacks = *callbacks;
 	discovery->arg = arg;
-	discovery->shared = discovery_worker_shared_new(config);
+	discovery->shared = discovery_shared_new(config);
 	if (discovery->shared == NULL) {
 		free(discovery);
 		return -ENOMEM;
 	}
 	r = uv_async_init(loop, &discovery->async, on_async);
 	if (r < 0) {
-		discovery_worker_shared_unref(discovery->shared);
+		discovery_shared_unref(discovery->shared);
 		free(discovery);
 		return r;
 	}
@@ -136,7 +136,7 @@ int discovery_start(uv_loop_t *loop, const struct discovery_config *config,
 
 	r = start_thread(discovery);
 	if (r < 0) {
-		discovery_worker_shared_unref(discovery->shared);
+		discovery_shared_unref(discovery->shared);
 		uv_close((uv_handle_t *)&discovery->async, on_closed);
 		uv_close((uv_handle_t *)&discovery->timer, on_closed);
 		return r;
@@ -155,7 +155,7 @@ void discovery_stop(struct discovery *discovery, void (*done)(void *arg), void *
 	pthread_mutex_lock(&shared->mutex);
 	shared->stop = true;
 	pthread_mutex_unlock(&shared->mutex);
-	discovery_worker_wake(shared);
+	discovery_shared_wake_worker(shared);
 	uv_timer_start(&discovery->timer, on_stop_timer, STOP_TIMEOUT, 0);
 	uv_async_send(&discovery->async); /* the thread may have ended before */
 }
@@ -168,7 +168,7 @@ void discovery_set_publish(struct discovery *discovery, bool publish, uint16_t p
 	shared->publish = publish;
 	shared->port = port;
 	pthread_mutex_unlock(&shared->mutex);
-	discovery_worker_wake(shared);
+	discovery_shared_wake_worker(shared);
 }
 
 void discovery_state(struct discovery *discovery, struct discovery_state *ret)

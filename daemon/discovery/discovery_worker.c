@@ -8,10 +8,6 @@
  * live. Whatever breaks ends the whole client: avahi frees its browsers, resolvers and groups with
  * it, the table is emptied, and the next client starts from nothing. Callbacks never free the
  * client, they only set `failed`.
- *
- * An "announcement" is what the browser tells: a name on one interface by one protocol. Each keeps
- * its resolver open for as long as it stands, because only an open resolver says when address, port
- * or TXT change.
  */
 #include "daemon/discovery/discovery_worker.h"
 
@@ -20,74 +16,25 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <avahi-client/client.h>
-#include <avahi-client/lookup.h>
-#include <avahi-client/publish.h>
-#include <avahi-common/domain.h>
 #include <avahi-common/error.h>
-#include <avahi-common/simple-watch.h>
-#include <avahi-common/timeval.h>
 
+#include "daemon/discovery/discovery_browse.h"
+#include "daemon/discovery/discovery_publish.h"
 #include "daemon/log.h"
 
 #define ROOM              "discovery"
-#define ANNOUNCEMENTS_MAX 512
-#define TXT_MAX           32
 #define CONNECT_PAUSE_MIN 500 /* ms */
 #define CONNECT_PAUSE_MAX 8000
 #define PIPE_DISTANCE     64 /* between the descriptors of a pipe, however busy the program is */
-#define RESOLVE_PAUSE     5000
-
-struct announcement {
-	struct worker *worker;
-	struct announcement *next; /* in worker.announcements */
-	unsigned origin;           /* its name in the table; never used again */
-	AvahiIfIndex interface;
-	AvahiProtocol protocol;
-	AvahiServiceResolver *resolver; /* NULL: failed, tried again by the timer */
-	char name[AVAHI_LABEL_MAX];
-	char domain[AVAHI_DOMAIN_NAME_MAX];
-};
-
-struct worker {
-	struct discovery_shared *shared;
-	AvahiSimplePoll *loop;
-	const AvahiPoll *poll;
-	/* Of the present client. */
-	AvahiClient *client;
-	AvahiServiceBrowser *browser;
-	AvahiEntryGroup *group;
-	AvahiTimeout *resolve_timer;
-	bool running; /* the server is: publishing makes sense */
-	bool failed;
-	bool full; /* said so */
-	struct announcement *announcements;
-	unsigned n_announcements;
-	/* What was last given to avahi. */
-	bool published;
-	uint16_t published_port;
-	/* For good. */
-	unsigned name_attempt; /* see discovery_service_announced_name */
-	unsigned n_origins;
-	int pause; /* before the next connect, ms */
-	bool pipe_is_private;
-};
-
-static void wake_loop_locked(struct discovery_shared *shared)
-{
-	if (shared->async != NULL)
-		uv_async_send(shared->async);
-}
 
 /* Writes the state and logs a change. */
-static void set_state(struct worker *worker, enum discovery_status status, const char *reason)
+void discovery_worker_set_state(struct discovery_worker *worker, enum discovery_status status,
+				const char *reason)
 {
 	struct discovery_shared *shared = worker->shared;
 
@@ -103,7 +50,7 @@ static void set_state(struct worker *worker, enum discovery_status status, const
 		log_warning(ROOM, "state=unavailable reason=%s", LOG_VALUE(reason));
 }
 
-static void set_published(struct worker *worker, const char *service_name)
+void discovery_worker_set_published(struct discovery_worker *worker, const char *service_name)
 {
 	struct discovery_shared *shared = worker->shared;
 
@@ -114,7 +61,7 @@ static void set_published(struct worker *worker, const char *service_name)
 	pthread_mutex_unlock(&shared->mutex);
 }
 
-static void fail_client(struct worker *worker, const char *what)
+void discovery_worker_fail(struct discovery_worker *worker, const char *what)
 {
 	char reason[DISCOVERY_REASON_MAX];
 
@@ -123,312 +70,43 @@ static void fail_client(struct worker *worker, const char *what)
 	worker->failed = true;
 	snprintf(reason, sizeof(reason), "%s: %s", what,
 		 avahi_strerror(avahi_client_errno(worker->client)));
-	set_state(worker, DISCOVERY_UNAVAILABLE, reason);
-}
-
-/* ---- looking for others ---- */
-
-static void withdraw(struct announcement *announcement)
-{
-	struct discovery_shared *shared = announcement->worker->shared;
-
-	pthread_mutex_lock(&shared->mutex);
-	discovery_table_remove(&shared->table, announcement->origin);
-	wake_loop_locked(shared);
-	pthread_mutex_unlock(&shared->mutex);
-}
-
-static int read_service(const char *name, const AvahiAddress *address, AvahiIfIndex interface,
-			uint16_t port, AvahiStringList *list, AvahiLookupResultFlags flags,
-			struct discovery_service *ret)
-{
-	struct discovery_txt txt[TXT_MAX];
-	size_t n_txt = 0;
-	int r;
-
-	for (; list != NULL && n_txt < TXT_MAX; list = avahi_string_list_get_next(list))
-		txt[n_txt++] = (struct discovery_txt){avahi_string_list_get_text(list),
-						      avahi_string_list_get_size(list)};
-	r = discovery_service_parse(txt, n_txt, name, ret);
-	if (r < 0)
-		return r;
-	r = discovery_service_address(avahi_proto_to_af(address->proto), &address->data, port,
-				      interface > 0 ? (unsigned)interface : 0,
-				      (flags & AVAHI_LOOKUP_RESULT_LOCAL) != 0, &ret->addresses[0]);
-	ret->n_addresses = 1;
-	return r;
-}
-
-static void on_resolved(AvahiServiceResolver *resolver, AvahiIfIndex interface,
-			AvahiProtocol protocol, AvahiResolverEvent event, const char *name,
-			const char *type, const char *domain, const char *host_name,
-			const AvahiAddress *address, uint16_t port, AvahiStringList *txt,
-			AvahiLookupResultFlags flags, void *arg)
-{
-	struct announcement *announcement = arg;
-	struct worker *worker = announcement->worker;
-	struct discovery_shared *shared = worker->shared;
-	struct discovery_service service;
-	int r;
-
-	if (event == AVAHI_RESOLVER_FAILURE) {
-		avahi_service_resolver_free(resolver);
-		announcement->resolver = NULL;
-		withdraw(announcement);
-		return;
-	}
-	if (read_service(name, address, interface, port, txt, flags, &service) < 0) {
-		log_debug(ROOM, "ignored=malformed service=%s", LOG_VALUE(name));
-		withdraw(announcement);
-		return;
-	}
-	if (strcmp(service.id, shared->id) == 0) {
-		withdraw(announcement);
-		return;
-	}
-	pthread_mutex_lock(&shared->mutex);
-	r = discovery_table_put(&shared->table, announcement->origin, &service);
-	wake_loop_locked(shared);
-	pthread_mutex_unlock(&shared->mutex);
-	if (r < 0)
-		log_debug(ROOM, "ignored=too-many service=%s", LOG_VALUE(name));
-}
-
-static void resolve(struct announcement *announcement)
-{
-	struct worker *worker = announcement->worker;
-
-	/* The address family of the protocol: over IPv4 for IPv4, over IPv6 for IPv6. */
-	announcement->resolver = avahi_service_resolver_new(
-	    worker->client, announcement->interface, announcement->protocol, announcement->name,
-	    DISCOVERY_TYPE, announcement->domain, announcement->protocol, 0, on_resolved,
-	    announcement);
-	if (announcement->resolver == NULL)
-		log_debug(ROOM, "ignored=unresolvable service=%s", LOG_VALUE(announcement->name));
-}
-
-static void on_resolve_timer(AvahiTimeout *timer, void *arg)
-{
-	struct worker *worker = arg;
-	struct timeval when;
-
-	for (struct announcement *a = worker->announcements; a != NULL; a = a->next)
-		if (a->resolver == NULL)
-			resolve(a);
-	worker->poll->timeout_update(timer, avahi_elapse_time(&when, RESOLVE_PAUSE, 0));
-}
-
-static struct announcement **find_announcement(struct worker *worker, AvahiIfIndex interface,
-					       AvahiProtocol protocol, const char *name,
-					       const char *domain)
-{
-	struct announcement **at = &worker->announcements;
-
-	while (*at != NULL &&
-	       ((*at)->interface != interface || (*at)->protocol != protocol ||
-		strcmp((*at)->name, name) != 0 || strcmp((*at)->domain, domain) != 0))
-		at = &(*at)->next;
-	return at;
-}
-
-static void add_announcement(struct worker *worker, AvahiIfIndex interface, AvahiProtocol protocol,
-			     const char *name, const char *domain)
-{
-	struct announcement *announcement;
-
-	if (worker->n_announcements == ANNOUNCEMENTS_MAX) {
-		if (!worker->full)
-			log_warning(ROOM, "ignored=too-many limit=%d", ANNOUNCEMENTS_MAX);
-		worker->full = true;
-		return;
-	}
-	if (strlen(name) >= sizeof(announcement->name) ||
-	    strlen(domain) >= sizeof(announcement->domain))
-		return;
-	announcement = calloc(1, sizeof(*announcement));
-	if (announcement == NULL)
-		return;
-	announcement->worker = worker;
-	announcement->origin = ++worker->n_origins;
-	announcement->interface = interface;
-	announcement->protocol = protocol;
-	strcpy(announcement->name, name);
-	strcpy(announcement->domain, domain);
-	announcement->next = worker->announcements;
-	worker->announcements = announcement;
-	worker->n_announcements++;
-	resolve(announcement);
-}
-
-static void remove_announcement(struct worker *worker, struct announcement **at)
-{
-	struct announcement *announcement = *at;
-
-	*at = announcement->next;
-	worker->n_announcements--;
-	withdraw(announcement);
-	if (announcement->resolver != NULL)
-		avahi_service_resolver_free(announcement->resolver);
-	free(announcement);
-}
-
-static void on_browsed(AvahiServiceBrowser *browser, AvahiIfIndex interface, AvahiProtocol protocol,
-		       AvahiBrowserEvent event, const char *name, const char *type,
-		       const char *domain, AvahiLookupResultFlags flags, void *arg)
-{
-	struct worker *worker = arg;
-	struct announcement **at;
-
-	switch (event) {
-	case AVAHI_BROWSER_NEW:
-		at = find_announcement(worker, interface, protocol, name, domain);
-		if (*at == NULL)
-			add_announcement(worker, interface, protocol, name, domain);
-		break;
-	case AVAHI_BROWSER_REMOVE:
-		at = find_announcement(worker, interface, protocol, name, domain);
-		if (*at != NULL)
-			remove_announcement(worker, at);
-		break;
-	case AVAHI_BROWSER_FAILURE:
-		fail_client(worker, "browsing failed");
-		break;
-	case AVAHI_BROWSER_CACHE_EXHAUSTED:
-	case AVAHI_BROWSER_ALL_FOR_NOW:
-		break;
-	}
-}
-
-static void browse(struct worker *worker)
-{
-	struct timeval when;
-
-	if (worker->browser != NULL)
-		return;
-	worker->browser =
-	    avahi_service_browser_new(worker->client, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC,
-				      DISCOVERY_TYPE, NULL, 0, on_browsed, worker);
-	if (worker->browser == NULL) {
-		fail_client(worker, "browsing failed");
-		return;
-	}
-	worker->resolve_timer = worker->poll->timeout_new(
-	    worker->poll, avahi_elapse_time(&when, RESOLVE_PAUSE, 0), on_resolve_timer, worker);
-}
-
-/* ---- announcing ourselves ---- */
-
-static void publish(struct worker *worker);
-
-static void on_group_state(AvahiEntryGroup *group, AvahiEntryGroupState state, void *arg)
-{
-	struct worker *worker = arg;
-	char name[DISCOVERY_NAME_MAX + 1];
-
-	switch (state) {
-	case AVAHI_ENTRY_GROUP_ESTABLISHED:
-		discovery_service_announced_name(worker->shared->name, worker->shared->id,
-						 worker->name_attempt, name);
-		set_published(worker, name);
-		log_info(ROOM, "announced=%s port=%u", LOG_VALUE(name), worker->published_port);
-		break;
-	case AVAHI_ENTRY_GROUP_COLLISION:
-		worker->name_attempt++;
-		publish(worker);
-		break;
-	case AVAHI_ENTRY_GROUP_FAILURE:
-		fail_client(worker, "announcing failed");
-		break;
-	case AVAHI_ENTRY_GROUP_UNCOMMITED:
-	case AVAHI_ENTRY_GROUP_REGISTERING:
-		break;
-	}
-}
-
-/* Adds our service to the empty group, under the first name that this machine's avahi takes. */
-static int add_service(struct worker *worker)
-{
-	const struct discovery_shared *shared = worker->shared;
-	char name[DISCOVERY_NAME_MAX + 1], id[48], v[48], caps[160], our_name[80];
-	int r;
-
-	snprintf(id, sizeof(id), "id=%s", shared->id);
-	snprintf(our_name, sizeof(our_name), "name=%s", shared->name);
-	snprintf(v, sizeof(v), "v=%s", shared->version);
-	snprintf(caps, sizeof(caps), "caps=%s", shared->caps);
-	do {
-		if (discovery_service_announced_name(shared->name, shared->id, worker->name_attempt,
-						     name) < 0)
-			return AVAHI_ERR_COLLISION;
-		r = avahi_entry_group_add_service(
-		    worker->group, AVAHI_IF_UNSPEC, AVAHI_PROTO_UNSPEC, 0, name, DISCOVERY_TYPE,
-		    NULL, NULL, worker->published_port, id, our_name, v, caps, (char *)NULL);
-	} while (r == AVAHI_ERR_COLLISION && ++worker->name_attempt > 0);
-	return r;
-}
-
-/* Makes the announcement what the loop wants it to be. */
-static void publish(struct worker *worker)
-{
-	struct discovery_shared *shared = worker->shared;
-	int r = 0;
-
-	pthread_mutex_lock(&shared->mutex);
-	worker->published = shared->publish;
-	worker->published_port = shared->port;
-	pthread_mutex_unlock(&shared->mutex);
-
-	set_published(worker, "");
-	if (worker->group != NULL)
-		avahi_entry_group_reset(worker->group);
-	if (!worker->published)
-		return;
-	if (worker->group == NULL)
-		worker->group = avahi_entry_group_new(worker->client, on_group_state, worker);
-	if (worker->group == NULL) {
-		fail_client(worker, "announcing failed");
-		return;
-	}
-	r = add_service(worker);
-	if (r == AVAHI_ERR_COLLISION)
-		set_state(worker, DISCOVERY_RUNNING, "all names to announce are taken");
-	else if (r < 0 || avahi_entry_group_commit(worker->group) < 0)
-		fail_client(worker, "announcing failed");
+	discovery_worker_set_state(worker, DISCOVERY_UNAVAILABLE, reason);
 }
 
 /* ---- the client ---- */
 
 static void on_client_state(AvahiClient *client, AvahiClientState state, void *arg)
 {
-	struct worker *worker = arg;
+	struct discovery_worker *worker = arg;
 
 	worker->client = client; /* the first call comes from within avahi_client_new */
 	worker->running = state == AVAHI_CLIENT_S_RUNNING;
 	switch (state) {
 	case AVAHI_CLIENT_S_RUNNING:
 		worker->pause = CONNECT_PAUSE_MIN;
-		set_state(worker, DISCOVERY_RUNNING, "");
-		browse(worker);
+		discovery_worker_set_state(worker, DISCOVERY_RUNNING, "");
+		discovery_browse_start(worker);
 		if (!worker->failed)
-			publish(worker);
+			discovery_publish_update(worker);
 		break;
 	case AVAHI_CLIENT_S_REGISTERING:
 	case AVAHI_CLIENT_S_COLLISION:
 		/* The host name is in doubt, and with it where our service points to. */
 		if (worker->group != NULL)
 			avahi_entry_group_reset(worker->group);
-		set_published(worker, "");
+		discovery_worker_set_published(worker, "");
 		break;
 	case AVAHI_CLIENT_CONNECTING:
-		set_state(worker, DISCOVERY_UNAVAILABLE, "avahi-daemon is not running");
+		discovery_worker_set_state(worker, DISCOVERY_UNAVAILABLE,
+					   "avahi-daemon is not running");
 		break;
 	case AVAHI_CLIENT_FAILURE:
-		fail_client(worker, "avahi-daemon");
+		discovery_worker_fail(worker, "avahi-daemon");
 		break;
 	}
 }
 
-static void connect_client(struct worker *worker)
+static void connect_client(struct discovery_worker *worker)
 {
 	char reason[DISCOVERY_REASON_MAX];
 	int error = 0;
@@ -440,33 +118,23 @@ static void connect_client(struct worker *worker)
 		return;
 	worker->failed = true;
 	snprintf(reason, sizeof(reason), "no D-Bus system bus: %s", avahi_strerror(error));
-	set_state(worker, DISCOVERY_UNAVAILABLE, reason);
+	discovery_worker_set_state(worker, DISCOVERY_UNAVAILABLE, reason);
 }
 
-static void disconnect_client(struct worker *worker)
+static void disconnect_client(struct discovery_worker *worker)
 {
 	struct discovery_shared *shared = worker->shared;
-	struct announcement *announcement;
 
-	if (worker->resolve_timer != NULL)
-		worker->poll->timeout_free(worker->resolve_timer);
 	if (worker->client != NULL)
 		avahi_client_free(worker->client); /* and all that belongs to it */
-	while ((announcement = worker->announcements) != NULL) {
-		worker->announcements = announcement->next;
-		free(announcement);
-	}
-	worker->n_announcements = 0;
-	worker->resolve_timer = NULL;
 	worker->client = NULL;
-	worker->browser = NULL;
 	worker->group = NULL;
 	worker->running = false;
-	worker->full = false;
-	set_published(worker, "");
+	discovery_browse_forget(worker);
+	discovery_worker_set_published(worker, "");
 	pthread_mutex_lock(&shared->mutex);
 	discovery_table_clear(&shared->table);
-	wake_loop_locked(shared);
+	discovery_shared_wake_loop(shared);
 	pthread_mutex_unlock(&shared->mutex);
 }
 
@@ -486,7 +154,7 @@ static void on_wake(AvahiWatch *watch, int fd, AvahiWatchEvent event, void *arg)
  */
 static int poll_fds(struct pollfd *fds, unsigned int n, int timeout, void *arg)
 {
-	struct worker *worker = arg;
+	struct discovery_worker *worker = arg;
 	struct stat pipe, other;
 
 	if (!worker->pipe_is_private && n > 0 && fstat(fds[0].fd, &pipe) == 0) {
@@ -499,7 +167,7 @@ static int poll_fds(struct pollfd *fds, unsigned int n, int timeout, void *arg)
 	return poll(fds, n, timeout);
 }
 
-static bool is_stopping(struct worker *worker)
+static bool is_stopping(struct discovery_worker *worker)
 {
 	pthread_mutex_lock(&worker->shared->mutex);
 	bool stop = worker->shared->stop;
@@ -507,7 +175,7 @@ static bool is_stopping(struct worker *worker)
 	return stop;
 }
 
-static bool wants_other_announcement(struct worker *worker)
+static bool wants_other_announcement(struct discovery_worker *worker)
 {
 	struct discovery_shared *shared = worker->shared;
 
@@ -527,7 +195,7 @@ static int64_t now_ms(void)
 }
 
 /* Until the next connect, or the stop. */
-static void pause_worker(struct worker *worker)
+static void pause_worker(struct discovery_worker *worker)
 {
 	int64_t end = now_ms() + worker->pause, left;
 
@@ -539,15 +207,15 @@ static void pause_worker(struct worker *worker)
 		worker->pause = CONNECT_PAUSE_MAX;
 }
 
-static void run(struct worker *worker)
+static void run(struct discovery_worker *worker)
 {
 	while (!is_stopping(worker)) {
 		connect_client(worker);
 		while (!worker->failed && !is_stopping(worker)) {
 			if (worker->running && wants_other_announcement(worker))
-				publish(worker);
+				discovery_publish_update(worker);
 			else if (avahi_simple_poll_iterate(worker->loop, -1) != 0)
-				fail_client(worker, "poll failed");
+				discovery_worker_fail(worker, "poll failed");
 		}
 		disconnect_client(worker);
 		if (worker->failed)
@@ -558,7 +226,7 @@ static void run(struct worker *worker)
 void *discovery_worker_run(void *arg)
 {
 	struct discovery_shared *shared = arg;
-	struct worker worker = {.shared = shared, .pause = CONNECT_PAUSE_MIN};
+	struct discovery_worker worker = {.shared = shared, .pause = CONNECT_PAUSE_MIN};
 	AvahiWatch *watch = NULL;
 	sigset_t all;
 
@@ -576,7 +244,7 @@ void *discovery_worker_run(void *arg)
 	if (watch != NULL)
 		run(&worker);
 	else
-		set_state(&worker, DISCOVERY_UNAVAILABLE, "out of memory");
+		discovery_worker_set_state(&worker, DISCOVERY_UNAVAILABLE, "out of memory");
 	if (watch != NULL)
 		worker.poll->watch_free(watch);
 	if (worker.loop != NULL)
@@ -584,50 +252,8 @@ void *discovery_worker_run(void *arg)
 
 	pthread_mutex_lock(&shared->mutex);
 	shared->ended = true;
-	wake_loop_locked(shared);
+	discovery_shared_wake_loop(shared);
 	pthread_mutex_unlock(&shared->mutex);
-	discovery_worker_shared_unref(shared);
+	discovery_shared_unref(shared);
 	return NULL;
-}
-
-struct discovery_shared *discovery_worker_shared_new(const struct discovery_config *config)
-{
-	struct discovery_shared *shared = calloc(1, sizeof(*shared));
-
-	if (shared == NULL)
-		return NULL;
-	shared->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (shared->wake_fd < 0) {
-		free(shared);
-		return NULL;
-	}
-	pthread_mutex_init(&shared->mutex, NULL);
-	snprintf(shared->name, sizeof(shared->name), "%s", config->name);
-	snprintf(shared->id, sizeof(shared->id), "%s", config->id);
-	snprintf(shared->version, sizeof(shared->version), "%s", config->version);
-	snprintf(shared->caps, sizeof(shared->caps), "%s", config->caps);
-	shared->publish = config->publish;
-	shared->port = config->port;
-	shared->n_refs = 1;
-	return shared;
-}
-
-void discovery_worker_shared_unref(struct discovery_shared *shared)
-{
-	pthread_mutex_lock(&shared->mutex);
-	unsigned n_refs = --shared->n_refs;
-	pthread_mutex_unlock(&shared->mutex);
-	if (n_refs > 0)
-		return;
-	pthread_mutex_destroy(&shared->mutex);
-	close(shared->wake_fd);
-	free(shared);
-}
-
-void discovery_worker_wake(struct discovery_shared *shared)
-{
-	uint64_t one = 1;
-
-	if (write(shared->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error(ROOM, "eventfd=%s", strerror(errno));
 }

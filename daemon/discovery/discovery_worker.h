@@ -1,47 +1,50 @@
 /*
- * The thread that speaks with avahi, and what it shares with the loop's side.
+ * The thread that speaks with avahi.
  */
 #ifndef DAEMON_DISCOVERY_DISCOVERY_WORKER_H
 #define DAEMON_DISCOVERY_DISCOVERY_WORKER_H
 
-#include <pthread.h>
+#include <avahi-client/client.h>
+#include <avahi-client/lookup.h>
+#include <avahi-client/publish.h>
+#include <avahi-common/simple-watch.h>
 
-#include "daemon/discovery/discovery.h"
-#include "daemon/discovery/discovery_table.h"
+#include "daemon/discovery/discovery_shared.h"
 
-/*
- * Shared by both threads and freed by the last one of them. `mutex` guards all that is not
- * constant; neither side blocks while it holds it.
- */
-struct discovery_shared {
-	/* Constant. */
-	char name[DISCOVERY_NAME_MAX + 1];
-	char id[DISCOVERY_ID_MAX + 1];
-	char version[DISCOVERY_VERSION_MAX + 1];
-	char caps[DISCOVERY_CAPS_MAX + 1];
-	int wake_fd; /* eventfd that wakes the worker */
-
-	pthread_mutex_t mutex;
-	unsigned n_refs;
-	/* From the loop. */
-	bool stop;
-	bool publish;
-	uint16_t port;
-	uv_async_t *async; /* wakes the loop; NULL once nobody is there */
-	/* From the worker. */
-	struct discovery_table table;
-	struct discovery_state state;
-	bool ended;
+struct discovery_worker {
+	struct discovery_shared *shared;
+	AvahiSimplePoll *loop;
+	const AvahiPoll *poll;
+	/* Of the present client. */
+	AvahiClient *client;
+	AvahiServiceBrowser *browser;
+	AvahiEntryGroup *group;
+	AvahiTimeout *resolve_timer;
+	bool running; /* the server is: publishing makes sense */
+	bool failed;
+	bool full; /* said so */
+	struct announcement *announcements;
+	unsigned n_announcements;
+	/* What was last given to avahi. */
+	bool published;
+	uint16_t published_port;
+	/* For good. */
+	unsigned name_attempt; /* see discovery_service_announced_name */
+	unsigned n_origins;
+	int pause; /* before the next connect, ms */
+	bool pipe_is_private;
 };
-
-/* With one reference, or NULL. The strings of `config` must be valid. */
-struct discovery_shared *discovery_worker_shared_new(const struct discovery_config *config);
-void discovery_worker_shared_unref(struct discovery_shared *shared);
-
-/* The worker looks at the loop's fields again. */
-void discovery_worker_wake(struct discovery_shared *shared);
 
 /* The thread's function: runs until `stop`; takes over one reference of the shared struct. */
 void *discovery_worker_run(void *shared);
+
+/* Writes the state for the loop's side, and logs a change. */
+void discovery_worker_set_state(struct discovery_worker *worker, enum discovery_status status,
+				const char *reason);
+/* "": not announced. */
+void discovery_worker_set_published(struct discovery_worker *worker, const char *service_name);
+
+/* The client is of no use any more; it is freed once avahi's callbacks are left. */
+void discovery_worker_fail(struct discovery_worker *worker, const char *what);
 
 #endif
