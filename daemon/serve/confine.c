@@ -132,6 +132,18 @@ void confine_proc_path(int fd, char ret_path[CONFINE_PROC_SIZE])
 	snprintf(ret_path, CONFINE_PROC_SIZE, "/proc/self/fd/%d", fd);
 }
 
+int confine_open_dir(int path_fd)
+{
+	char path[CONFINE_PROC_SIZE];
+	int fd;
+
+	confine_proc_path(path_fd, path);
+	do {
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	} while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
 void confine_name(const struct bytes *name, char ret_name[256])
 {
 	memcpy(ret_name, name->data, name->size);

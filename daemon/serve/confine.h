@@ -64,6 +64,10 @@ void confine_look_close(struct look *look);
  * checked that the descriptor is not a symbolic link's. */
 void confine_proc_path(int fd, char ret_path[CONFINE_PROC_SIZE]);
 
+/* Opens a directory that an O_PATH descriptor stands for, for reading. (Not by ".", which asks for
+ * permission to search as well.) A descriptor or -errno. */
+int confine_open_dir(int path_fd);
+
 /* `name` as a C string; what comes from the wire is a valid component already. */
 struct bytes;
 void confine_name(const struct bytes *name, char ret_name[256]);

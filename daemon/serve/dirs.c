@@ -54,7 +54,7 @@ static int begin(struct work *work, struct listing *listing)
 	error = entries_attr_of(&listing->dir, &work->result.readdir.attr);
 	if (error < 0 || listing->dir.fd < 0)
 		return error;
-	listing->fd = confine_open(listing->dir.fd, ".", O_RDONLY | O_DIRECTORY, 0, 0);
+	listing->fd = confine_open_dir(listing->dir.fd);
 	return listing->fd < 0 ? listing->fd : 0;
 }
 

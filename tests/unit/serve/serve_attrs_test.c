@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+#include "proto/codec.h"
 #include "tests/unit/serve/serve_fake.h"
 
 TestSuite(serve_attrs, .init = scratch_init, .fini = scratch_fini);
@@ -108,5 +109,62 @@ Test(serve_attrs, space_is_that_of_the_disk)
 	cr_assert_eq(got->fragment_size, info.f_frsize);
 	cr_assert_eq(got->files, info.f_files);
 	cr_assert_eq(got->name_max, info.f_namemax);
+	serve_fake_deinit(&fake);
+}
+
+/* Root may do anything: so as somebody else. */
+static void become_user(void)
+{
+	if (geteuid() != 0)
+		return;
+	cr_assert_eq(chown(scratch_dir, 65534, 65534), 0);
+	cr_assert_eq(setresgid(65534, 65534, 65534), 0);
+	cr_assert_eq(setresuid(65534, 65534, 65534), 0);
+}
+
+Test(serve_attrs, what_may_not_be_searched_is_listed_by_name)
+{
+	const struct result_readdir *result;
+	struct bytes entries;
+	struct dir_entry entry;
+	struct entry found;
+	uint64_t dir;
+
+	become_user();
+	serve_fake_init(&fake, NULL);
+	cr_assert_eq(mkdir(serve_fake_path("dir"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("dir/sub"), 0755), 0);
+	cr_assert_eq(chmod(serve_fake_path("dir"), 0444), 0);
+	dir = serve_fake_node(&fake, "dir");
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, READDIR, readdir, &result, dir), 0);
+	entries = result->entries;
+	cr_assert_eq(codec_decode(&dir_entry_record, &entries, &entry, NULL), 0);
+	cr_assert_eq(entry.entry.node, 0);
+	cr_assert(S_ISDIR(entry.entry.attr.mode));
+	cr_assert_neq(entry.entry.attr.ino, 0);
+	cr_assert_eq(serve_fake_walk(&fake, 0, "dir/sub", &found), -EACCES);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, ACCESS, access, NULL, dir, X_OK), -EACCES);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, ACCESS, access, NULL, dir, R_OK), 0);
+	cr_assert_eq(chmod(serve_fake_path("dir"), 0311), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, READDIR, readdir, NULL, dir), -EACCES);
+	cr_assert_eq(serve_fake_walk(&fake, 0, "dir/sub", &found), 0);
+	cr_assert_eq(chmod(serve_fake_path("dir"), 0755), 0);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_attrs, a_held_directory_works_when_those_above_are_closed)
+{
+	uint64_t inner;
+
+	become_user();
+	serve_fake_init(&fake, &(struct serve_options){.verify_ms = -1});
+	cr_assert_eq(mkdir(serve_fake_path("outer"), 0755), 0);
+	cr_assert_eq(mkdir(serve_fake_path("outer/inner"), 0755), 0);
+	inner = serve_fake_node(&fake, "outer/inner");
+	cr_assert_eq(chmod(serve_fake_path("outer"), 0), 0);
+	cr_assert_eq(
+	    SERVE_FAKE_CALL(&fake, MKDIR, mkdir, NULL, inner, serve_fake_bytes("new"), 0755), 0);
+	cr_assert_eq(chmod(serve_fake_path("outer"), 0755), 0);
+	cr_assert_eq(access(serve_fake_path("outer/inner/new"), F_OK), 0);
 	serve_fake_deinit(&fake);
 }

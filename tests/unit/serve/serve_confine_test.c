@@ -337,9 +337,9 @@ Test(serve_confine, refused_mounts_are_empty_directories)
 	cr_assert_eq(umount(serve_fake_path("proc")), 0);
 	cr_assert_eq(serve_fake_walk(&fake, 0, "proc", &entry), 0);
 	cr_assert_neq(entry.node, proc);
-	umount(serve_fake_path("tmp"));
-	umount(serve_fake_path("version"));
 	serve_fake_deinit(&fake);
+	cr_assert_eq(umount(serve_fake_path("tmp")), 0);
+	cr_assert_eq(umount(serve_fake_path("version")), 0);
 }
 
 Test(serve_confine, a_root_that_is_replaced_is_followed)
