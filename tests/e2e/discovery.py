@@ -27,13 +27,21 @@ class Peer:
             except AssertionError as error:
                 raise AssertionError(f"not within {timeout} s: {what}; it said {self.lines}; "
                                      f"{error}") from None
-            self.lines.append(line)
-            if line["event"] == "found":
-                self.services[line["id"]] = line
-            elif line["event"] == "gone":
-                del self.services[line["id"]]
-            elif line["event"] == "state":
-                self.state = line
+            self.take(line)
+
+    def take(self, line):
+        self.lines.append(line)
+        if line["event"] == "found":
+            self.services[line["id"]] = line
+        elif line["event"] == "gone":
+            del self.services[line["id"]]
+        elif line["event"] == "state":
+            self.state = line
+
+    def read_all(self):
+        """What it has said by now."""
+        while self.program.has_line():
+            self.take(self.program.read_json())
 
     def addresses(self, other):
         return self.services.get(other.id, {}).get("addresses", [])
@@ -83,22 +91,39 @@ def addresses_are_ipv4_and_link_local_ipv6_with_scope(t):
     assert any(a.startswith("[fe80::") and a.endswith("%eth0]:19532") for a in addresses), addresses
 
 
-@test
+def check_goodbye(t, leave, come_back=lambda: None, hosts=None):
+    """Whether lap hears of desk's end, which leave(on_desk) brings about. A goodbye is a packet that
+    nobody acknowledges, and without it the records live for 75 minutes: one of three must arrive."""
+    desk, lap = hosts or t.lan("desk", "lap")
+    on_lap = Peer(t, lap)
+    for digit in "abc":
+        on_desk = Peer(t, desk, id=digit * 32)
+        on_desk.announced()
+        on_lap.found(on_desk)
+        leave(on_desk)
+        try:
+            on_lap.gone(on_desk, timeout=20)
+            return
+        except AssertionError as error:
+            note(f"a goodbye was lost: {error}")
+        on_desk.program.kill()
+        come_back()
+    assert False, "no goodbye arrived"
+
+
+@test(timeout=300)
 def a_stopped_one_is_gone_at_once(t):
-    desk, lap = t.lan("desk", "lap")
-    on_desk, on_lap = Peer(t, desk), Peer(t, lap)
-    on_lap.found(on_desk)
-    on_desk.ended()
-    on_lap.gone(on_desk, timeout=30) # its records live for 75 minutes: it said goodbye
+    check_goodbye(t, Peer.ended)
 
 
-@test
+@test(timeout=300)
 def a_killed_one_is_gone_too(t):
-    desk, lap = t.lan("desk", "lap")
-    on_desk, on_lap = Peer(t, desk), Peer(t, lap)
-    on_lap.found(on_desk)
-    on_desk.program.signal(signal.SIGKILL)
-    on_lap.gone(on_desk, timeout=30)
+    check_goodbye(t, lambda on_desk: on_desk.program.signal(signal.SIGKILL))
+
+
+@test(timeout=300)
+def one_that_is_not_to_be_announced_any_more_is_gone(t):
+    check_goodbye(t, lambda on_desk: on_desk.program.write("publish 0\n"))
 
 
 @test(timeout=240)
@@ -115,15 +140,10 @@ def an_avahi_that_is_killed_and_started_again_is_found_again(t):
     on_desk.found(on_lap)
 
 
-@test(timeout=240)
+@test(timeout=300)
 def an_avahi_that_ends_in_order_takes_its_services_along(t):
     desk, lap = t.lan("desk", "lap")
-    on_desk, on_lap = Peer(t, desk), Peer(t, lap)
-    on_lap.found(on_desk)
-    desk.stop_avahi(signal.SIGTERM)
-    on_lap.gone(on_desk)
-    desk.start_avahi()
-    on_lap.found(on_desk)
+    check_goodbye(t, lambda on_desk: desk.stop_avahi(signal.SIGTERM), desk.start_avahi, (desk, lap))
 
 
 @test(timeout=240)
@@ -139,9 +159,11 @@ def dbus_and_avahi_may_come_later_and_go(t):
     on_lap.found(on_desk)
     desk.stop_dbus() # avahi-daemon ends with it
     on_desk.gone(on_lap)
-    on_lap.gone(on_desk)
+    on_desk.unavailable()
+    wait_until(lambda: not desk.is_alive(desk._avahi_pid), what="the end of avahi-daemon")
     desk.start_dbus()
     desk.start_avahi()
+    on_desk.announced("desk")
     on_desk.found(on_lap)
     on_lap.found(on_desk)
     on_desk.ended()
@@ -151,15 +173,22 @@ def dbus_and_avahi_may_come_later_and_go(t):
 def three_of_one_name_take_names_with_their_id(t):
     desk, lap, third = t.lan("desk", "lap", "third")
     peers = [Peer(t, host, name="box") for host in (desk, lap, third)]
-    names = {peer.announced() for peer in peers}
-    # Which of them keeps the plain name, if any, is theirs to fight out.
-    assert names <= {"box"} | {f"box ({peer.id[:4]})" for peer in peers}, names
-    assert len(names) == 3, names
+    # Which of them keeps the plain name, if any, is theirs to fight out; a probe that is lost or
+    # late is made up for by a conflict afterwards.
+    allowed = {"box"} | {f"box ({peer.id[:4]})" for peer in peers}
+
+    def settled():
+        for peer in peers:
+            peer.read_all()
+        names = {peer.state.get("announced") for peer in peers}
+        return len(names) == 3 and names <= allowed and all(
+            {id for id in peer.services} == {other.id for other in peers if other != peer}
+            for peer in peers)
+
+    wait_until(settled, timeout=FOREVER, what="three names, and each finds the other two")
     for peer in peers:
-        for other in peers:
-            if other != peer:
-                assert peer.found(other)["name"] == "box"
-        assert peer.id not in peer.services
+        assert {line["name"] for line in peer.services.values()} == {"box"}, peer.services
+        assert peer.id not in {line.get("id") for line in peer.lines}
 
 
 @test
@@ -183,17 +212,17 @@ def nothing_is_announced_unless_asked_for(t):
     on_lap.found(on_desk)
     assert all(a.endswith(":4000") for line in on_lap.lines if line["event"] == "found"
                for a in line["addresses"]), on_lap.lines
+    on_desk.announced()
     on_desk.program.write("publish 4001\n")
     on_lap.until(lambda: on_lap.addresses(on_desk) and
                  all(a.endswith(":4001") for a in on_lap.addresses(on_desk)), "the other port")
-    on_desk.program.write("publish 0\n")
-    on_lap.gone(on_desk)
 
 
 @test
 def a_new_address_is_told(t):
     desk, lap = t.lan("desk", "lap")
     on_desk, on_lap = Peer(t, desk), Peer(t, lap)
+    on_desk.announced()
     on_lap.found(on_desk)
     desk.run("ip", "addr", "del", f"{desk.address}/24", "dev", "eth0", root=True, check=True)
     desk.run("ip", "addr", "add", "10.77.0.99/24", "dev", "eth0", root=True, check=True)

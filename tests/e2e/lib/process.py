@@ -45,6 +45,10 @@ class Process:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return line.decode(errors="replace")
 
+    def has_line(self):
+        """Whether read_line would return at once."""
+        return b"\n" in self.buffer or bool(select.select([self.process.stdout], [], [], 0)[0])
+
     def read_json(self, timeout=60):
         line = self.read_line(timeout)
         if not line:
