@@ -118,12 +118,13 @@ int cmd_peers_run_add(struct context *context)
 		char *peer = shown(result.peer), *address = shown(result.address);
 
 		if (result.peer.size > 0)
-			context_say(context, "%s answers at %s", peer, address);
+			context_say(context, "%s is at %s", peer, address);
 		else
-			context_say(context,
-				    "a machine that is not paired answers at %s: 'loopsyctl pair "
-				    "%s' pairs with it",
-				    address, address);
+			context_say(
+			    context,
+			    "peers are looked for at %s now; 'loopsyctl pair %s' pairs with a "
+			    "machine there",
+			    address, address);
 		free(peer);
 		free(address);
 	}

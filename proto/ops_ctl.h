@@ -134,7 +134,7 @@ RECORD_DECLARE(ctl_option)
 	F(X, TEXT, warning, OPS_CTL_TEXT_MAX)
 
 #define RECORD_args_ctl_peer_add(F, O, X) F(X, TEXT, address, OPS_CTL_ADDRESS_MAX)
-/* `peer` is the paired peer that answers there; empty: a machine that is not paired yet. */
+/* `peer` is the paired peer that is known to be there; may be empty. */
 #define RECORD_result_ctl_peer_add(F, O, X)                                                        \
 	F(X, TEXT, address, OPS_CTL_ADDRESS_MAX)                                                   \
 	F(X, TEXT, peer, OPS_CTL_NAME_MAX)

@@ -63,7 +63,7 @@ Test(command, usage_errors_exit_with_2_and_one_clear_line)
 		fake_run(&fake, NULL, wrong[i][0], wrong[i][1], wrong[i][2], NULL);
 		cr_assert_eq(fake.status, 2, "%s %s: %d", wrong[i][0],
 			     wrong[i][1] ? wrong[i][1] : "", fake.status);
-		cr_assert_str_empty(fake.out);
+		cr_assert_str_eq(fake.out, "");
 		cr_assert_eq(strncmp(fake.err, "loopsyctl: ", 11), 0, "%s", fake.err);
 	}
 	fake_run(&fake, NULL, NULL);
@@ -85,7 +85,7 @@ Test(command, says_how_to_start_a_daemon_that_does_not_run)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		fake_run(&fake, NULL, commands[i][0], commands[i][1], commands[i][2], NULL);
 		cr_assert_eq(fake.status, 1);
-		cr_assert_str_empty(fake.out);
+		cr_assert_str_eq(fake.out, "");
 		cr_assert_str_eq(fake.err, "loopsyctl: loopsyd is not running: start it with "
 					   "'loopsyctl start'\n");
 	}
