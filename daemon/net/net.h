@@ -96,7 +96,7 @@ int net_new(struct net **ret_net, const struct net_options *options);
 /*
  * Closes links, sessions and the listener; fails all calls with -ECONNABORTED, within this call.
  * `closed` is called when every handle is closed and net is freed: net must not be used after this
- * call, the peers neither. Requests still with a room must be answered before `closed` can come.
+ * call, the peers neither. Requests still with a room are orphans then, to be answered as ever.
  */
 void net_close(struct net *net, void (*closed)(void *arg), void *arg);
 

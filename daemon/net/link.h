@@ -1,0 +1,67 @@
+/*
+ * Link: frames over one conn with an authenticated peer, both ways, and the pings that tell
+ * whether the other end is there. What the frames mean is net_peer's, client's and session's.
+ */
+#ifndef DAEMON_NET_LINK_H
+#define DAEMON_NET_LINK_H
+
+#include "daemon/net/chunk.h"
+#include "daemon/net/conn.h"
+#include "daemon/net/message.h"
+
+struct link;
+
+struct link_times {
+	uint64_t ping_ms;
+	uint64_t pong_ms;
+};
+
+struct link_handler {
+	/* A frame, neither ping nor pong; its body points into `chunk`. */
+	void (*frame)(void *arg, struct link *link, const struct frame *frame, struct chunk *chunk);
+	/* Less than LINK_QUEUE_MARK is queued again. */
+	void (*drained)(void *arg, struct link *link);
+	/* A ping left when nothing else was queued; its pong came: the other end has read all that
+	 * was sent before the ping. */
+	void (*pinged)(void *arg, struct link *link);
+	void (*confirmed)(void *arg, struct link *link);
+	/* The link broke and is gone. Not called for link_close. */
+	void (*closed)(void *arg, struct link *link, int error, const char *why);
+};
+
+/* Above so many queued bytes, those who answer requests wait for `drained`. */
+#define LINK_QUEUE_MARK (4 * 1024 * 1024)
+
+/* Takes over an open conn. `handler` is borrowed. Returns 0 or -ENOMEM (conn is not touched). */
+int link_new(struct conn_room *room, struct conn *conn, const struct link_times *times,
+	     const struct link_handler *handler, void *arg, struct link **ret_link);
+/* Takes in what the conn has read already; to be called once all is ready for frames. The link may
+ * be gone after it. */
+void link_start(struct link *link);
+
+/* Queues; the link holds a reference of its own until it is sent or the link is gone. */
+void link_push(struct link *link, struct message *message);
+/* Encodes and queues a frame without a record. Returns 0 or -ENOMEM. */
+int link_push_frame(struct link *link, const struct frame *frame);
+/* Takes back a message that is queued here. */
+void link_take_back(struct link *link, struct message *message);
+
+/* Asks for `drained`, although the mark is not reached. */
+void link_want_drained(struct link *link);
+
+/* Pings now. */
+void link_ping(struct link *link);
+
+/* Closes; what was queued is still sent, if the other end takes it within a second. `link` is gone,
+ * nothing is called. */
+void link_close(struct link *link);
+/* Ends it for a fault of the other end: closes and calls `closed`. May be called from `frame`. */
+void link_fail(struct link *link, int error, const char *why);
+
+size_t link_queue_size(const struct link *link); /* bytes */
+size_t link_n_replies(const struct link *link);  /* messages that are replies, queued */
+uint64_t link_rtt_us(const struct link *link);   /* smoothed; 0: unknown */
+uint64_t link_rate(const struct link *link);     /* bytes per second received lately */
+const char *link_address(const struct link *link);
+
+#endif
