@@ -26,7 +26,13 @@ static void start(fuse_req_t req, struct fs_node *node, uint16_t op, void *args,
 
 /* --- lookup ----------------------------------------------------------------------------------- */
 
-static void reply_absent(struct peer_call *call, struct bytes name)
+/* Of a LOOKUP that was sent (its arguments are kept then). */
+static struct bytes name_of(const struct peer_call *call)
+{
+	return ((const struct args_lookup *)call->args)->name;
+}
+
+static void reply_absent(struct peer_call *call)
 {
 	struct fs *fs = call->peer->fs;
 	struct fuse_entry_param entry = {.entry_timeout = (double)FS_TRUST / (double)FS_SECOND};
@@ -38,26 +44,25 @@ static void reply_absent(struct peer_call *call, struct bytes name)
 	req = peer_call_take(call);
 	if (req)
 		fuse_reply_entry(req, &entry);
-	dir_was_asked(fs, call->node, name, true);
+	dir_was_asked(fs, call->node, name_of(call), true);
 }
 
 static void on_lookup(struct peer_call *call, const struct transport_reply *reply)
 {
-	struct bytes name = ((const struct args_lookup *)call->args)->name;
 	const struct result_lookup *result = reply->result;
 	struct fs *fs = call->peer->fs;
 	struct fs_node *node;
 	fuse_req_t req;
 
 	if (reply->error == -ENOENT) {
-		reply_absent(call, name);
+		reply_absent(call);
 		return;
 	}
 	if (reply->error) {
 		peer_call_fail(call, reply->error);
 		return;
 	}
-	node = node_enter(call->peer, call->node, name, &result->entry);
+	node = node_enter(call->peer, call->node, name_of(call), &result->entry);
 	if (!node) {
 		peer_call_fail(call, -EIO);
 		return;
@@ -67,7 +72,7 @@ static void on_lookup(struct peer_call *call, const struct transport_reply *repl
 	if (req)
 		attr_map_reply_entry(req, node, &result->entry.attr, call->sent);
 	node_drop(fs, node);
-	dir_was_asked(fs, call->node, name, false);
+	dir_was_asked(fs, call->node, name_of(call), false);
 }
 
 void entries_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)

@@ -41,27 +41,32 @@ static void finish(struct peer_bind *bind, int error)
 	node_drop(peer->fs, node);
 }
 
+static bool has_place(const struct fs_node *node, const struct fs_node *parent, struct bytes name)
+{
+	return node->parent == parent && node_name(node).size == name.size &&
+	       memcmp(node_name(node).data, name.data, name.size) == 0;
+}
+
 static void on_lookup(struct peer_call *call, const struct transport_reply *reply)
 {
 	struct peer_bind *bind = ((struct lookup_call *)call)->bind;
-	struct bytes name = ((const struct args_lookup *)call->args)->name;
+	const struct args_lookup *args = call->args; /* NULL: it could not be sent */
 	struct fs_node *node = bind->node, *found;
 	const struct result_lookup *result = reply->result;
-	bool is_there = node->parent == call->node && node_name(node).size == name.size &&
-			memcmp(node_name(node).data, name.data, name.size) == 0;
 	int error = reply->error;
+	/* If it was renamed meanwhile (from here), this says nothing: the calls try again. */
+	bool is_moved = args && !has_place(node, call->node, args->name);
 
 	if (!error) {
-		found = node_enter(call->peer, call->node, name, &result->entry);
+		found = node_enter(call->peer, call->node, args->name, &result->entry);
 		if (found && found != node)
 			node_unused(call->peer->fs, found);
 		if (found != node)
 			error = -ENOENT;
 	}
-	/* If it was renamed meanwhile (from here), this says nothing: the calls try again. */
-	if (!is_there)
+	if (is_moved) {
 		error = 0;
-	if (error == -ENOENT) {
+	} else if (error == -ENOENT) {
 		node->is_stale = true;
 		error = -ESTALE;
 	}

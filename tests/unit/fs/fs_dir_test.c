@@ -1,0 +1,254 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "fs/listing.h"
+#include "fs_kernel.h"
+
+#define SECOND 1000000000ull
+
+struct seen {
+	struct fs_kernel *kernel;
+	unsigned n, n_nodes;
+	uint64_t ino_sum;
+	char last[256], first[256];
+	bool forget; /* looked up nodes at once */
+	bool saw_hidden;
+};
+
+static void visit(void *arg, const struct fuse_dirent *dirent, const struct fuse_entry_out *entry)
+{
+	struct seen *seen = arg;
+
+	snprintf(seen->last, sizeof(seen->last), "%.*s", (int)dirent->namelen, dirent->name);
+	if (!seen->n++)
+		strcpy(seen->first, seen->last);
+	seen->saw_hidden |= strcmp(seen->last, ".loopsy") == 0;
+	seen->ino_sum += dirent->ino;
+	if (entry && entry->nodeid) {
+		struct fuse_forget_in in = {.nlookup = 1};
+
+		seen->n_nodes++;
+		cr_assert_eq(entry->attr.ino, dirent->ino);
+		if (seen->forget)
+			fs_kernel_send(seen->kernel, FUSE_FORGET, entry->nodeid, &in, sizeof(in));
+	}
+}
+
+/* Reads from an offset to the end. */
+static int read_all(struct seen *seen, uint64_t node, uint64_t handle, uint64_t offset, bool plus)
+{
+	int n;
+
+	do
+		n = fs_kernel_readdir(seen->kernel, node, handle, &offset, 4096, plus, visit, seen);
+	while (n > 0);
+	return n;
+}
+
+static void add_files(struct fs_kernel *kernel, unsigned n)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "file-%07u", i);
+		fs_fake_add(kernel->fake, kernel->fake->root, name, S_IFREG | 0644);
+	}
+}
+
+Test(fs_dir, a_directory_is_one_question_and_answers_lookups)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen seen = {.kernel = kernel, .forget = true};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
+	struct fuse_entry_out entry;
+
+	add_files(kernel, 1000);
+	fs_fake_add(kernel->fake, kernel->fake->root, ".loopsy", S_IFDIR | 0755);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&seen, desk, handle, 0, true), 0);
+	cr_assert_eq(seen.n, 1002);
+	cr_assert(!seen.saw_hidden, "the peer's own .loopsy is not listed");
+	cr_assert_eq(seen.n_nodes, 1000);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 1);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	/* Present and absent names, without asking. */
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000500", NULL), 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", NULL), -ENOENT);
+	cr_assert_eq(kernel->fake->n_asked[OP_LOOKUP], 1, "only what had been forgotten");
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000501", &entry), 0);
+	fs_kernel_pass(kernel, SECOND);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", NULL), -ENOENT);
+	cr_assert_geq(kernel->fake->n_asked[OP_LOOKUP], 2, "a second is over");
+	fs_kernel_free(kernel, false);
+}
+
+Test(fs_dir, what_was_listed_and_not_used_goes_back_to_the_server)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen seen = {.kernel = kernel};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
+
+	add_files(kernel, 500);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(seen.n, 502);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	cr_assert_eq(fs_fake_outstanding(kernel->fake), 500);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, offsets_are_stable_over_seeks)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen all = {.kernel = kernel}, again = {.kernel = kernel}, part = {.kernel = kernel};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
+
+	add_files(kernel, 300);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&all, desk, handle, 0, false), 0);
+	/* seekdir into the middle, then rewinddir. */
+	cr_assert_eq(read_all(&part, desk, handle, 102, false), 0);
+	cr_assert_eq(part.n, 200);
+	cr_assert_str_eq(part.first, "file-0000100");
+	cr_assert_eq(read_all(&again, desk, handle, 0, false), 0);
+	cr_assert_eq(again.n, all.n);
+	cr_assert_eq(again.ino_sum, all.ino_sum);
+	/* rewinddir after a second sees what is new. */
+	fs_kernel_pass(kernel, 2 * SECOND);
+	fs_fake_add(kernel->fake, kernel->fake->root, "new", S_IFREG | 0644);
+	again.n = 0;
+	cr_assert_eq(read_all(&again, desk, handle, 0, false), 0);
+	cr_assert_eq(again.n, all.n + 1);
+	cr_assert_eq(fs_kernel_readdir(kernel, desk, handle, &offset, 64, false, NULL, NULL), 2);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, own_changes_void_the_listing)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen seen = {.kernel = kernel};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
+
+	add_files(kernel, 10);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	cr_assert_eq(fs_kernel_name_op(kernel, FUSE_UNLINK, desk, NULL, 0, "file-0000003", NULL),
+		     0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", NULL), -ENOENT);
+	seen.n = 0;
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(seen.n, 11);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, a_listing_overtaken_by_an_own_change_is_not_believed)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, listed, removed;
+	struct fuse_read_in in = {.size = 4096};
+	struct fs_kernel_reply *reply;
+
+	add_files(kernel, 5);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	in.fh = handle;
+	kernel->fake->is_held = true;
+	listed = fs_kernel_send(kernel, FUSE_READDIR, desk, &in, sizeof(in));
+	fs_kernel_run(kernel);
+	removed = fs_kernel_send(kernel, FUSE_UNLINK, desk, "file-0000001", 13);
+	fs_kernel_run(kernel);
+	kernel->fake->is_held = false;
+	fs_kernel_run(kernel);
+	reply = fs_kernel_take(kernel, listed);
+	cr_assert(reply && !reply->error);
+	free(reply);
+	reply = fs_kernel_take(kernel, removed);
+	cr_assert(reply && !reply->error);
+	free(reply);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000001", NULL), -ENOENT);
+	cr_assert_eq(kernel->fake->n_asked[OP_LOOKUP], 1, "the listing did not know yet");
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, single_questions_lead_to_one_for_all)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t desk = fs_kernel_walk(kernel, "desk");
+	char name[32];
+
+	add_files(kernel, 200);
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "file-%07u", i);
+		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
+	}
+	cr_assert_leq(kernel->fake->n_asked[OP_LOOKUP], 5);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 1);
+	fs_kernel_free(kernel, false);
+}
+
+Test(fs_dir, errors_are_told_to_who_opens)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t dir, handle;
+
+	fs_fake_add(kernel->fake, kernel->fake->root, "dir", S_IFDIR | 0000);
+	dir = fs_kernel_walk(kernel, "desk/dir");
+	kernel->fake->error[OP_READDIR] = -EACCES;
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, dir, &handle), -EACCES);
+	kernel->fake->is_down = true;
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, dir, &handle), -EHOSTDOWN);
+	kernel->fake->is_down = false;
+	fs_kernel_free(kernel, false);
+}
+
+/* What a large directory costs: bounded stream, bounded memory while it is read, and it comes back
+ * when the kernel forgets. */
+Test(fs_dir, a_large_directory_streams_and_its_memory_comes_back, .timeout = 300)
+{
+	enum { ENTRIES = 300000 };
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen seen = {.kernel = kernel, .forget = true};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
+
+	add_files(kernel, ENTRIES);
+	kernel->fake->batch = OPS_DIR_BATCH_MAX;
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&seen, desk, handle, 0, true), 0);
+	cr_assert_eq(seen.n, ENTRIES + 2);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 1);
+	cr_assert_leq(kernel->fake->most_streamed, kernel->fake->credit + OPS_DIR_BATCH_MAX);
+	/* Most of it was let go of while it was read. */
+	cr_assert_leq(fs_fake_outstanding(kernel->fake), ENTRIES * 2 / 3);
+	/* Going back means another listing, from which the same is read. */
+	seen.n = 0;
+	cr_assert_eq(read_all(&seen, desk, handle, 102, false), 0);
+	cr_assert_eq(seen.n, ENTRIES - 100);
+	cr_assert_str_eq(seen.first, "file-0000100");
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 2);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, a_closed_directory_is_not_read_on)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
+
+	add_files(kernel, 50000);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_gt(fs_kernel_readdir(kernel, desk, handle, &offset, 4096, false, NULL, NULL), 2);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}

@@ -1,0 +1,79 @@
+/*
+ * A peer in memory, for tests of fs/: a tree of objects behind a struct transport. Calls are
+ * answered by fs_fake_pump, never before, and not while `is_held`. It counts the references that it
+ * gave out, so that a test can see whether all came back.
+ */
+#ifndef TESTS_FS_FAKE_H
+#define TESTS_FS_FAKE_H
+
+#include <sys/stat.h>
+
+#include "fs/transport.h"
+
+struct fs_fake_object {
+	uint64_t number; /* in this session; 0: not given out */
+	uint64_t ino;
+	uint64_t count; /* references given out and not forgotten */
+	mode_t mode;
+	unsigned nlink;
+	uint32_t uid, gid;
+	uint64_t size, rdev;
+	struct timespec mtime, ctime;
+	char *target; /* of a symbolic link */
+	/* of a directory */
+	struct fs_fake_name *names;
+	size_t n_names;
+	struct fs_fake_object *next; /* all of them */
+};
+
+struct fs_fake_name {
+	char *name;
+	struct fs_fake_object *object;
+};
+
+struct fs_fake {
+	struct transport transport; /* first */
+	const struct transport_listener *listener;
+	void *listener_arg;
+	struct transport_call *calls, **calls_end;
+	struct fs_fake_object *objects, *root;
+	uint64_t last_ino, last_number;
+	struct fs_fake_object **by_number;
+	size_t n_numbers;
+	uint32_t session;
+	bool ignores_cancel;
+	bool is_held;         /* calls wait */
+	bool is_down;         /* calls fail at once with EHOSTDOWN */
+	size_t batch;         /* bytes of one READDIR reply or stream frame */
+	size_t credit;        /* stream bytes that may be under way */
+	unsigned n_asked[64]; /* calls by operation */
+	unsigned n_cancelled, n_forget_events;
+	uint64_t most_streamed; /* bytes under way at most */
+	int error[64];          /* an operation's answer instead of doing it; 0: none */
+	const char *root_path;  /* READLINK of node 1 */
+};
+
+struct fs_fake *fs_fake_new(void);
+void fs_fake_free(struct fs_fake *fake);
+
+/* Makes an object (`name` in `parent`); changes behind the mount's back. */
+struct fs_fake_object *fs_fake_add(struct fs_fake *fake, struct fs_fake_object *parent,
+				   const char *name, mode_t mode);
+/* Another name for it. */
+void fs_fake_link(struct fs_fake_object *parent, const char *name, struct fs_fake_object *object);
+struct fs_fake_object *fs_fake_find(struct fs_fake_object *parent, const char *name);
+void fs_fake_remove(struct fs_fake_object *parent, const char *name);
+
+/* Answers what is asked. Returns how many answers (or stream frames) it gave. */
+unsigned fs_fake_pump(struct fs_fake *fake);
+
+/* What waits is answered in reverse order. */
+void fs_fake_reverse(struct fs_fake *fake);
+
+/* The server was restarted: numbers mean nothing any more; what was asked fails with ENOTCONN. */
+void fs_fake_session_new(struct fs_fake *fake);
+
+/* References given out and not forgotten, of all objects. */
+uint64_t fs_fake_outstanding(const struct fs_fake *fake);
+
+#endif
