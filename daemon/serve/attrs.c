@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/serve/entries.h"
+#include "daemon/serve/opens.h"
 #include "daemon/serve/serve_private.h"
 
 static int do_getattr(struct work *work)
@@ -112,9 +113,20 @@ static int set(int fd, int open_fd, const struct args_setattr *args)
 	return error;
 }
 
+/* ftruncate: what may be done does not depend on the file's mode now. */
+static int attempt_setattr(struct work *work)
+{
+	const struct args_setattr *args = work->args;
+
+	if (args->handle && !opens_hold(&work->guest->opens, work, args->node, args->handle))
+		return -EBADF;
+	return WORK_BLOCKS;
+}
+
 static int do_setattr(struct work *work)
 {
 	const struct args_setattr *args = work->args;
+	const struct open_file *file = work->room;
 	HELD held = HELD_NULL;
 	int error = nodes_hold(&work->guest->nodes, args->node, &held);
 
@@ -122,7 +134,7 @@ static int do_setattr(struct work *work)
 		return error;
 	if (held.export->read_only)
 		return -EROFS;
-	error = set(held.fd, -1, args);
+	error = set(held.fd, file ? file->fd : -1, args);
 	if (error < 0)
 		return error;
 	return entries_attr_of(&held, &work->result.setattr.attr);
@@ -204,7 +216,11 @@ static int do_readlink(struct work *work)
 
 const struct work_handler attrs_handlers[] = {
     {.op = OP_GETATTR, .order = ORDER_READ, .run = do_getattr},
-    {.op = OP_SETATTR, .order = ORDER_ALONE, .run = do_setattr},
+    {.op = OP_SETATTR,
+     .order = ORDER_ALONE,
+     .attempt = attempt_setattr,
+     .run = do_setattr,
+     .settle = opens_settle},
     {.op = OP_ACCESS, .order = ORDER_READ, .run = do_access},
     {.op = OP_STATFS, .order = ORDER_FREE, .run = do_statfs},
     {.op = OP_READLINK, .order = ORDER_FREE, .run = do_readlink},

@@ -1,6 +1,8 @@
 #include "daemon/serve/guest.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "daemon/serve/serve_private.h"
@@ -45,49 +47,32 @@ int guest_new(struct serve *serve, struct guest **ret_guest)
 	return 0;
 }
 
-/* Closing files may block: it is done by a thread, for what is left of the guest. */
-struct closing {
-	uv_work_t uv;
-	struct serve *serve;
-	struct opens opens;
-};
-
-static void close_files(uv_work_t *uv)
+/* Closing files may block, and a million nodes take a while: a thread does it. */
+static void dispose(uv_work_t *uv)
 {
-	struct closing *closing = uv->data;
+	struct guest *guest = uv->data;
+	bool large = nodes_count(&guest->nodes) >= NODES_TRIM;
 
-	opens_deinit(&closing->opens);
+	nodes_deinit(&guest->nodes);
+	opens_deinit(&guest->opens);
+	if (large)
+		malloc_trim(0);
 }
 
-static void files_closed(uv_work_t *uv, int status)
+static void disposed(uv_work_t *uv, int status)
 {
-	struct closing *closing = uv->data;
-	struct serve *serve = closing->serve;
+	struct guest *guest = uv->data;
+	struct serve *serve = guest->serve;
 
-	free(closing);
+	free(guest);
 	serve->n_closing--;
 	serve_settle(serve);
-}
-
-static void begin_closing(struct guest *guest)
-{
-	struct closing *closing = guest->opens.n > 0 ? calloc(1, sizeof(*closing)) : NULL;
-
-	if (!closing) {
-		opens_deinit(&guest->opens);
-		return;
-	}
-	closing->uv.data = closing;
-	closing->serve = guest->serve;
-	closing->opens = guest->opens;
-	guest->serve->n_closing++;
-	if (uv_queue_work(guest->serve->loop, &closing->uv, close_files, files_closed) < 0)
-		files_closed(&closing->uv, 0);
 }
 
 static void guest_free(struct guest *guest)
 {
 	struct serve *serve = guest->serve;
+	int error;
 
 	if (guest->next)
 		guest->next->previous = guest->previous;
@@ -97,11 +82,12 @@ static void guest_free(struct guest *guest)
 		serve->guests = guest->next;
 	pool_queue_deinit(&guest->queue);
 	order_deinit(&guest->order);
-	nodes_deinit(&guest->nodes);
 	locks_deinit(&guest->locks);
-	begin_closing(guest);
-	free(guest);
-	serve_settle(serve);
+	serve->n_closing++;
+	guest->disposal.data = guest;
+	error = uv_queue_work(serve->loop, &guest->disposal, dispose, disposed);
+	assert(error == 0); /* only fails without a function */
+	(void)error;
 }
 
 void guest_settle(struct guest *guest)

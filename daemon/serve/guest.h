@@ -26,6 +26,7 @@ struct guest {
 	struct work *works; /* all that are not finished */
 	size_t n_works;
 	bool closing;
+	uv_work_t disposal;
 	struct guest *next, *previous; /* of its serve */
 };
 

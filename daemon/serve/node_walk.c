@@ -62,12 +62,13 @@ static void give(struct nodes *nodes, struct node_fd *kept)
 }
 
 /* Puts a look's descriptor into the cache and returns it referenced, or NULL. */
-static struct node_fd *keep(struct nodes *nodes, struct node *node, struct look *look)
+static struct node_fd *keep(struct nodes *nodes, struct node *node, struct look *look,
+			    const struct node_fd *parent)
 {
 	struct node_fd *kept;
 
 	pthread_mutex_lock(&nodes->lock);
-	kept = node_walk_keep(nodes, node, look->fd);
+	kept = node_walk_keep(nodes, node, look->fd, parent);
 	if (kept)
 		kept->refs++;
 	pthread_mutex_unlock(&nodes->lock);
@@ -124,7 +125,7 @@ static int step_export(struct nodes *nodes, struct node *node, struct node_fd **
 		node_index_set_identity(&nodes->index, node, &look.identity);
 	}
 	pthread_mutex_unlock(&nodes->lock);
-	*ret_kept = keep(nodes, node, &look);
+	*ret_kept = keep(nodes, node, &look, NULL);
 	return *ret_kept ? 0 : -ENOMEM;
 }
 
@@ -285,8 +286,8 @@ static int step_aside(struct nodes *nodes, struct node *node, int error, struct 
 	return 0;
 }
 
-static int step(struct nodes *nodes, const struct node *parent, int dir_fd, struct node *node,
-		struct node_fd **ret_kept)
+static int step(struct nodes *nodes, const struct node *parent, const struct node_fd *dir,
+		struct node *node, struct node_fd **ret_kept)
 {
 	struct deny *deny = nodes->exports->items[node->export].deny;
 	struct identity parent_identity, identity;
@@ -300,7 +301,7 @@ static int step(struct nodes *nodes, const struct node *parent, int dir_fd, stru
 	parent_identity = parent->identity;
 	identity = node->identity;
 	pthread_mutex_unlock(&nodes->lock);
-	error = confine_look(nodes->mounts, dir_fd, name, &look);
+	error = confine_look(nodes->mounts, dir->fd, name, &look);
 	if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
 		return -ESTALE;
 	if (error < 0)
@@ -308,7 +309,7 @@ static int step(struct nodes *nodes, const struct node *parent, int dir_fd, stru
 	if (look.hollow || !confine_same(&look.identity, &identity) ||
 	    deny_hides(deny, &parent_identity, name, &look.identity))
 		return -ESTALE;
-	*ret_kept = keep(nodes, node, &look);
+	*ret_kept = keep(nodes, node, &look, dir);
 	return *ret_kept ? 0 : -ENOMEM;
 }
 
@@ -356,7 +357,7 @@ static int walk(struct nodes *nodes, struct node *node, bool last_pass, struct n
 			error = step_export(nodes, chain.nodes[i], &next);
 		} else {
 			error = kept ? step(nodes, i + 1 < chain.n ? chain.nodes[i + 1] : base,
-					    kept->fd, chain.nodes[i], &next)
+					    kept, chain.nodes[i], &next)
 				     : -ESTALE;
 			if (astray(error) && last_pass)
 				error = step_aside(nodes, chain.nodes[i], error, &next);

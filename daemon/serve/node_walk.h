@@ -25,8 +25,11 @@ int node_walk_export(struct mounts *mounts, const struct export *export, struct 
 
 /* With the lock held: */
 
-/* Takes `fd` over as the node's. NULL: out of memory, fd is closed. */
-struct node_fd *node_walk_keep(struct nodes *nodes, struct node *node, int fd);
+/* Takes `fd` over as the node's, found through `parent`: it is not believed for longer than that
+ * one is, or a chain of lookups would keep what has left the export. NULL as parent: it was proved
+ * just now. Returns NULL when out of memory; fd is closed then. */
+struct node_fd *node_walk_keep(struct nodes *nodes, struct node *node, int fd,
+			       const struct node_fd *parent);
 /* The node's descriptor if it may be believed, else NULL. */
 struct node_fd *node_walk_fresh(struct nodes *nodes, struct node *node);
 void node_walk_verified(struct node_fd *kept);

@@ -66,8 +66,10 @@ void node_walk_drop(struct nodes *nodes, struct node *node)
 	node_walk_unref(nodes, kept);
 }
 
-struct node_fd *node_walk_keep(struct nodes *nodes, struct node *node, int fd)
+struct node_fd *node_walk_keep(struct nodes *nodes, struct node *node, int fd,
+			       const struct node_fd *parent)
 {
+	int64_t verified_ms = parent ? parent->verified_ms : now_ms();
 	struct node_fd *kept = malloc(sizeof(*kept));
 
 	if (!kept) {
@@ -75,7 +77,7 @@ struct node_fd *node_walk_keep(struct nodes *nodes, struct node *node, int fd)
 		return NULL;
 	}
 	node_walk_drop(nodes, node);
-	*kept = (struct node_fd){.fd = fd, .refs = 1, .verified_ms = now_ms(), .node = node};
+	*kept = (struct node_fd){.fd = fd, .refs = 1, .verified_ms = verified_ms, .node = node};
 	node->kept = kept;
 	lru_add(nodes, kept);
 	nodes->n_kept++;
@@ -374,7 +376,8 @@ static void place(struct nodes *nodes, struct node *node, struct node *parent, c
 }
 
 static int enter(struct nodes *nodes, struct node *parent, uint8_t export, enum node_kind kind,
-		 const char *name, struct look *look, bool keep, uint64_t *ret_number)
+		 const char *name, struct look *look, const struct node_fd *through, bool keep,
+		 uint64_t *ret_number)
 {
 	struct node *node = node_index_find_identity(&nodes->index, export, &look->identity);
 
@@ -396,7 +399,7 @@ static int enter(struct nodes *nodes, struct node *parent, uint8_t export, enum 
 	}
 	node->count++;
 	if (keep && look->fd >= 0) {
-		node_walk_keep(nodes, node, look->fd);
+		node_walk_keep(nodes, node, look->fd, through);
 		look->fd = -1;
 	}
 	*ret_number = node->number;
@@ -410,8 +413,8 @@ int nodes_enter(struct nodes *nodes, const struct held *parent, const char *name
 	int error;
 
 	pthread_mutex_lock(&nodes->lock);
-	error =
-	    enter(nodes, parent->node, parent->node->export, kind, name, look, keep, ret_number);
+	error = enter(nodes, parent->node, parent->node->export, kind, name, look, parent->kept,
+		      keep, ret_number);
 	pthread_mutex_unlock(&nodes->lock);
 	return error;
 }
@@ -422,9 +425,9 @@ int nodes_enter_export(struct nodes *nodes, const struct export *export, struct 
 	int error;
 
 	pthread_mutex_lock(&nodes->lock);
-	error =
-	    enter(nodes, node_index_find(&nodes->index, OPS_ROOT_NODE), export->number,
-		  look->hollow ? NODE_HOLLOW : NODE_EXPORT, export->name, look, true, ret_number);
+	error = enter(nodes, node_index_find(&nodes->index, OPS_ROOT_NODE), export->number,
+		      look->hollow ? NODE_HOLLOW : NODE_EXPORT, export->name, look, NULL, true,
+		      ret_number);
 	pthread_mutex_unlock(&nodes->lock);
 	return error;
 }

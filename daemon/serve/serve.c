@@ -64,12 +64,7 @@ static void trim(struct serve *serve)
 
 static void session_close(void *arg, void *state)
 {
-	struct guest *guest = state;
-	bool large = nodes_count(&guest->nodes) >= NODES_TRIM;
-
-	guest_close(guest);
-	if (large)
-		trim(arg);
+	guest_close(state);
 }
 
 static void handle(void *arg, void *state, struct request *request)

@@ -112,6 +112,28 @@ Test(serve_attrs, space_is_that_of_the_disk)
 	serve_fake_deinit(&fake);
 }
 
+Test(serve_attrs, an_open_file_is_truncated_whatever_its_mode)
+{
+	const struct result_create *created;
+	const struct result_setattr *got;
+	struct args_setattr args = {.valid = SETATTR_SIZE, .size = 77};
+
+	serve_fake_init(&fake, NULL);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, CREATE, create, &created, 1, serve_fake_bytes("file"),
+				     O_RDWR, 0400),
+		     0);
+	args.handle = created->handle;
+	cr_assert_eq(set(created->entry.node, args, &got), 0);
+	cr_assert_eq(got->attr.size, 77);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, UNLINK, unlink, NULL, 1, serve_fake_bytes("file")), 0);
+	args.size = 78;
+	cr_assert_eq(set(created->entry.node, args, &got), 0);
+	cr_assert_eq(got->attr.nlink, 0);
+	args.handle++;
+	cr_assert_eq(set(created->entry.node, args, NULL), -EBADF);
+	serve_fake_deinit(&fake);
+}
+
 /* Root may do anything: so as somebody else. */
 static void become_user(void)
 {
