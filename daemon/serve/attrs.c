@@ -97,7 +97,7 @@ static int kill_suid(int fd, mode_t type)
 static int set(int fd, int open_fd, const struct args_setattr *args)
 {
 	uint64_t times = SETATTR_ATIME | SETATTR_MTIME | SETATTR_ATIME_NOW | SETATTR_MTIME_NOW;
-	mode_t mode;
+	mode_t mode = 0;
 	int error = type_of(fd, &mode);
 
 	if (error == 0 && args->valid & (SETATTR_UID | SETATTR_GID))
