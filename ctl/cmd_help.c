@@ -14,6 +14,10 @@ int cmd_help_run(struct context *context)
 			 arguments->n_words > 1 ? " " : "",
 			 arguments->n_words > 1 ? arguments->words[1] : "");
 		command = command_find(name);
+		if (!command && command_is_group(name)) {
+			command_print_group(context->out, name);
+			return CONTEXT_OK;
+		}
 		if (!command)
 			return context_usage(context, "help: there is no command '%s'", name);
 	}

@@ -20,13 +20,18 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
-/* Whether commands of two words begin with this one. */
-static bool is_group(const char *word)
+/* The second word of a row of the group, or NULL. */
+static const char *second_word(const struct command *row, const char *group)
 {
-	size_t n = strlen(word);
+	size_t n = strlen(group);
 
+	return strncmp(row->name, group, n) == 0 && row->name[n] == ' ' ? row->name + n + 1 : NULL;
+}
+
+bool command_is_group(const char *word)
+{
 	for (size_t i = 0; i < command_table_n; i++)
-		if (strncmp(command_table[i].name, word, n) == 0 && command_table[i].name[n] == ' ')
+		if (second_word(&command_table[i], word))
 			return true;
 	return false;
 }
@@ -48,19 +53,17 @@ static const struct command *find_words(int argc, char *const *argv, int *ret_n)
 
 static int complain_unknown(const struct context *context, int argc, char *const *argv)
 {
-	context_fail(context, "unknown command '%.60s%s%.60s'", argv[0],
-		     argc > 1 && is_group(argv[0]) ? " " : "",
-		     argc > 1 && is_group(argv[0]) ? argv[1] : "");
-	if (is_group(argv[0])) {
-		fprintf(context->err, "there are:");
-		for (size_t i = 0, n = strlen(argv[0]); i < command_table_n; i++)
-			if (strncmp(command_table[i].name, argv[0], n) == 0 &&
-			    command_table[i].name[n] == ' ')
-				fprintf(context->err, " '%s'", command_table[i].name);
-		fputc('\n', context->err);
-	} else {
-		fprintf(context->err, "try 'loopsyctl help'\n");
-	}
+	bool group = command_is_group(argv[0]);
+
+	if (group && argc > 1)
+		context_fail(context, "unknown command '%.60s %.60s'; there are:", argv[0],
+			     argv[1]);
+	else if (group)
+		context_fail(context, "'%.60s' alone is no command; there are:", argv[0]);
+	else
+		context_fail(context, "unknown command '%.60s': try 'loopsyctl help'", argv[0]);
+	if (group)
+		command_print_group(context->err, argv[0]);
 	return CONTEXT_USAGE;
 }
 
@@ -74,7 +77,7 @@ static int run_command(struct context *context, int argc, char *const *argv)
 	if (!context->command)
 		return complain_unknown(context, argc, argv);
 	/* A first word that is a group's, with a second that none of its commands has. */
-	if (n == 1 && argc > 1 && argv[1][0] != '-' && is_group(argv[0]))
+	if (n == 1 && argc > 1 && argv[1][0] != '-' && command_is_group(argv[0]))
 		return complain_unknown(context, argc, argv);
 	if (context->command->options)
 		tables[1] = context->command->options;
@@ -142,6 +145,14 @@ static void print_options(FILE *out, const struct option_row *options)
 	}
 }
 
+void command_print_group(FILE *out, const char *word)
+{
+	for (size_t i = 0; i < command_table_n; i++)
+		if (second_word(&command_table[i], word))
+			fprintf(out, "  %-17s %s\n", command_table[i].name,
+				command_table[i].summary);
+}
+
 void command_print_help(FILE *out, const struct command *command)
 {
 	if (command) {
@@ -149,6 +160,9 @@ void command_print_help(FILE *out, const struct command *command)
 			command->usage[0] ? " " : "", command->usage, command->summary);
 		print_options(out, command->options);
 		print_options(out, command_common_options);
+		if (command_is_group(command->name))
+			fprintf(out, "\nand:\n");
+		command_print_group(out, command->name);
 		return;
 	}
 	fprintf(out, "usage: loopsyctl [--home DIR] COMMAND [ARGUMENT ...]\n\n"

@@ -27,6 +27,10 @@ const struct command *command_find(const char *name);
 /* Runs the command line; returns the exit status. `in`, `out` and `err` are borrowed. */
 int command_main(int argc, char *const *argv, int in, FILE *out, FILE *err);
 
+/* Whether commands of two words begin with this one; and a line for each of them. */
+bool command_is_group(const char *word);
+void command_print_group(FILE *out, const char *word);
+
 /* The overview, or the help of one command. */
 void command_print_help(FILE *out, const struct command *command);
 

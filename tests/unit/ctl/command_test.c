@@ -40,6 +40,10 @@ Test(command, help_names_every_command_and_option)
 		cr_assert_not_null(strstr(fake.out, command_table[i].name));
 	fake_run(&fake, NULL, "help", "peers", "rename", NULL);
 	cr_assert_not_null(strstr(fake.out, "usage: loopsyctl peers rename NAME NEW-NAME\n"));
+	fake_run(&fake, NULL, "help", "key", NULL);
+	cr_assert_not_null(strstr(fake.out, "  key generate "));
+	fake_run(&fake, NULL, "help", "peers", NULL);
+	cr_assert_not_null(strstr(fake.out, "  peers rename "));
 	fake_run(&fake, NULL, "pair", "-h", NULL);
 	cr_assert_eq(fake.status, 0);
 	cr_assert_not_null(strstr(fake.out, "--ttl S"));
