@@ -341,6 +341,10 @@ static int follow(struct pairing *pairing, int signals, int *ret_status)
 			continue; /* what it said may have changed what is awaited */
 		}
 		if (poll_fds[1].revents) {
+			struct signalfd_siginfo taken;
+
+			if (read(signals, &taken, sizeof(taken)) < 0)
+				continue;
 			pairing->ending = "ended here; nothing was granted";
 			return -ECANCELED;
 		}

@@ -1,6 +1,15 @@
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "ctl/command.h"
 #include "ctl/fetch.h"
 #include "tests/unit/ctl/fake_loopsyd.h"
 
@@ -151,5 +160,122 @@ Test(ctl_pair, speaks_plain_lines_without_a_terminal)
 	fake_run(&fake, NULL, "pair", "--ttl", "5", NULL);
 	cr_assert_eq(fake.status, 1);
 	cr_assert_str_eq(fake.out, "waiting 19532\nfailed nobody came within 5 s\n");
+	fake_deinit(&fake);
+}
+
+/* --- at a terminal -----------------------------------------------------------------------------
+ */
+
+struct screen {
+	int fd; /* the terminal's other end */
+	pid_t pid;
+	char text[16384]; /* all that was shown */
+	size_t n;
+};
+
+static void screen_open(struct screen *screen)
+{
+	int terminal;
+
+	*screen = (struct screen){.fd = posix_openpt(O_RDWR | O_NOCTTY)};
+	cr_assert_geq(screen->fd, 0);
+	cr_assert_eq(grantpt(screen->fd), 0);
+	cr_assert_eq(unlockpt(screen->fd), 0);
+	terminal = open(ptsname(screen->fd), O_RDWR | O_NOCTTY);
+	cr_assert_geq(terminal, 0);
+	screen->pid = fork();
+	if (screen->pid == 0) {
+		char *argv[] = {(char *)"loopsyctl", (char *)"pair", NULL};
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setenv("NO_COLOR", "1", 1);
+		_exit(command_main(2, argv, terminal, fdopen(terminal, "r+"), stderr));
+	}
+	close(terminal);
+}
+
+/* Reads until the text is on the screen. */
+static void screen_await(struct screen *screen, const char *wanted)
+{
+	time_t end = time(NULL) + 60;
+
+	while (!strstr(screen->text, wanted)) {
+		struct pollfd poll_fd = {.fd = screen->fd, .events = POLLIN};
+		ssize_t n;
+
+		cr_assert(time(NULL) < end, "'%s' does not appear: %s", wanted, screen->text);
+		if (poll(&poll_fd, 1, 1000) <= 0)
+			continue;
+		n = read(screen->fd, screen->text + screen->n,
+			 sizeof(screen->text) - 1 - screen->n);
+		cr_assert_gt(n, 0, "'%s' does not appear: %s", wanted, screen->text);
+		screen->n += (size_t)n;
+	}
+}
+
+static void screen_type(struct screen *screen, const char *text)
+{
+	cr_assert_eq(write(screen->fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void screen_close(struct screen *screen, int wanted)
+{
+	int status;
+
+	cr_assert_eq(waitpid(screen->pid, &status, 0), screen->pid);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == wanted, "status 0x%x", status);
+	close(screen->fd);
+}
+
+Test(ctl_pair, asks_at_a_terminal_and_asks_again_when_the_answer_is_unclear)
+{
+	struct screen screen;
+	struct fake fake;
+
+	fake_init(&fake);
+	fake_start(&fake, FAKE_PAIRS);
+	screen_open(&screen);
+	screen_await(&screen, "[no]: ");
+	cr_assert_not_null(strstr(screen.text, "482 913"));
+	cr_assert_not_null(strstr(screen.text, "code for desk\\x1b[2J at 10.0.0.7:4444"));
+	cr_assert_not_null(strstr(screen.text, "can read and change your files and run programs "
+					       "as you."));
+	screen.n = 0;
+	memset(screen.text, 0, sizeof(screen.text));
+	screen_type(&screen, "yess\n");
+	screen_await(&screen, "[no]: ");
+	screen_type(&screen, "482 913\n");
+	screen_await(&screen, "Paired with desk.");
+	screen_close(&screen, 0);
+	fake_deinit(&fake);
+}
+
+Test(ctl_pair, takes_an_empty_line_at_a_terminal_as_no)
+{
+	struct screen screen;
+	struct fake fake;
+
+	fake_init(&fake);
+	fake_start(&fake, FAKE_PAIRS);
+	screen_open(&screen);
+	screen_await(&screen, "[no]: ");
+	screen_type(&screen, "\n");
+	screen_await(&screen, "Not paired: refused here");
+	screen_close(&screen, 1);
+	fake_deinit(&fake);
+}
+
+Test(ctl_pair, ends_on_a_signal_and_says_so)
+{
+	struct screen screen;
+	struct fake fake;
+
+	fake_init(&fake);
+	fake_start(&fake, FAKE_PAIRS);
+	screen_open(&screen);
+	screen_await(&screen, "[no]: ");
+	kill(screen.pid, SIGINT);
+	screen_await(&screen, "Not paired: ended here");
+	screen_close(&screen, 1);
 	fake_deinit(&fake);
 }
