@@ -59,6 +59,8 @@ void runner_skip(const char *format, ...) __attribute__((noreturn, format(printf
 #define cr_assert_not_null(a, ...)      cr_assert((a) != NULL, __VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...)     cr_assert(strcmp(a, b) == 0, __VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...)    cr_assert(strcmp(a, b) != 0, __VA_ARGS__)
+#define cr_assert_str_empty(a, ...)     cr_assert((a)[0] == '\0', __VA_ARGS__)
+#define cr_assert_str_not_empty(a, ...) cr_assert((a)[0] != '\0', __VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...)  cr_assert(memcmp(a, b, n) == 0, __VA_ARGS__)
 #define cr_assert_arr_neq(a, b, n, ...) cr_assert(memcmp(a, b, n) != 0, __VA_ARGS__)
 #define cr_assert_float_eq(a, b, e, ...)                                                           \

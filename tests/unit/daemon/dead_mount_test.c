@@ -30,7 +30,7 @@ TestSuite(dead_mount, .init = init, .fini = fini);
 static void need_mounts(void)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("needs root: no mount namespace of its own");
+		scratch_skip_test("needs root: no mount namespace of its own");
 }
 
 /* A FUSE mount whose server never answers; it dies when the descriptor is closed. */
@@ -40,11 +40,11 @@ static int mount_fuse(const char *type)
 	char options[128];
 
 	if (fd < 0)
-		cr_skip_test("/dev/fuse cannot be opened");
+		scratch_skip_test("/dev/fuse cannot be opened");
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=%u,group_id=%u", fd,
 		 (unsigned)getuid(), (unsigned)getgid());
 	if (mount("loopsy", mount_point, type, MS_NOSUID | MS_NODEV, options) < 0)
-		cr_skip_test("FUSE cannot be mounted here");
+		scratch_skip_test("FUSE cannot be mounted here");
 	return fd;
 }
 

@@ -118,7 +118,7 @@ Test(paths, refuse_a_directory_that_others_can_write)
 Test(paths, refuse_a_directory_of_another_user)
 {
 	if (geteuid() != 0)
-		cr_skip_test("only root can give a directory away");
+		scratch_skip_test("only root can give a directory away");
 	cr_assert_eq(paths_new(scratch_path("h"), &paths, &failure), 0);
 	cr_assert_eq(paths_create(paths, &failure), 0);
 	cr_assert_eq(chown(paths->config_dir, 12345, 12345), 0);
