@@ -309,16 +309,16 @@ Test(serve_confine, refused_mounts_are_empty_directories)
 	uint64_t proc;
 
 	if (unshare(CLONE_NEWNS) < 0)
-		cr_skip_test("no mount namespace: %s", strerror(errno));
+		scratch_skip_test("no mount namespace: %s", strerror(errno));
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("no private mounts: %s", strerror(errno));
+		scratch_skip_test("no private mounts: %s", strerror(errno));
 	serve_fake_init(&fake, NULL);
 	cr_assert_eq(mkdir(serve_fake_path("proc"), 0755), 0);
 	cr_assert_eq(mkdir(serve_fake_path("tmp"), 0755), 0);
 	scratch_write(serve_fake_path("version"), "mine", 4, 0644);
 	cr_assert_eq(serve_fake_walk(&fake, 0, "proc", &entry), 0);
 	if (mount("proc", serve_fake_path("proc"), "proc", 0, NULL) < 0)
-		cr_skip_test("proc cannot be mounted: %s", strerror(errno));
+		scratch_skip_test("proc cannot be mounted: %s", strerror(errno));
 	cr_assert_eq(mount("tmpfs", serve_fake_path("tmp"), "tmpfs", 0, NULL), 0);
 	cr_assert_eq(mount("/proc/version", serve_fake_path("version"), NULL, MS_BIND, NULL), 0);
 	cr_assert_eq(mkdir(serve_fake_path("tmp/dir"), 0755), 0);

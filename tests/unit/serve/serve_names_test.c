@@ -93,7 +93,7 @@ Test(serve_names, default_acl_takes_the_place_of_the_umask)
 	serve_fake_init(&fake, NULL);
 	cr_assert_eq(mkdir(serve_fake_path("dir"), 0755), 0);
 	if (setxattr(serve_fake_path("dir"), "system.posix_acl_default", acl, sizeof(acl), 0) < 0)
-		cr_skip_test("no ACLs on this file system");
+		scratch_skip_test("no ACLs on this file system");
 	cr_assert_eq(SERVE_FAKE_CALL(&fake, MKDIR, mkdir, NULL, serve_fake_node(&fake, "dir"),
 				     serve_fake_bytes("sub"), 0777, 077),
 		     0);
@@ -163,7 +163,7 @@ Test(serve_names, another_object_of_that_name_is_stale)
 
 	if (name_to_handle_at(AT_FDCWD, scratch_dir, &handle, &mount_id, 0) < 0 &&
 	    errno == EOPNOTSUPP)
-		cr_skip_test("this file system has no handles");
+		scratch_skip_test("this file system has no handles");
 	serve_fake_init(&fake, &(struct serve_options){.verify_ms = -1, .max_kept = 1});
 	for (unsigned i = 0; i < 100; i++) { /* ext4 gives the same inode number again */
 		scratch_write(serve_fake_path("file"), "x", 1, 0644);
