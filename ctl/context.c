@@ -53,7 +53,8 @@ void context_say(const struct context *context, const char *format, ...)
 int context_print_json(const struct context *context, json_t *value)
 {
 	int r = value ? json_dumpf(value, context->out,
-				   JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
+				   JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY |
+				       JSON_REAL_PRECISION(9))
 		      : -1;
 
 	json_decref(value);

@@ -6,17 +6,20 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ctl/daemon_program.h"
 
-#define LOG_MAX       (4 * 1024 * 1024) /* an older one is set aside at a start */
-#define READY_FD      3
-#define READY_FD_TEXT "3"
-#define TIMEOUT_S     90
+#define LOG_MAX        (4 * 1024 * 1024) /* an older one is set aside at a start */
+#define READY_FD       3
+#define READY_FD_TEXT  "3"
+#define END_TIMEOUT_MS 10000
+#define TIMEOUT_S      90
 
 /* The log, opened to append. */
 static int open_log(const struct context *context)
@@ -66,7 +69,7 @@ out:
 }
 
 /* In the child: nothing of the caller's stays open, so that a pipe it waits on can end. */
-static void become_daemon(const char *const *argv, int log, int ready)
+static void become_daemon(const char *const *argv, int log, int ready, const sigset_t *signals)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -80,26 +83,29 @@ static void become_daemon(const char *const *argv, int log, int ready)
 		_exit(126);
 	close_range(READY_FD + 1, ~0u, 0);
 	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, signals, NULL);
 	execv(argv[0], (char *const *)argv);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
 }
 
 /* Waits for the line. Returns 1 when ready, 0 when the daemon ended or let go of the descriptor
- * without it, -ETIMEDOUT. */
-static int wait_ready(int fd)
+ * without it, -ETIMEDOUT, or -EINTR when a signal came. */
+static int wait_ready(int fd, int signals)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct pollfd poll_fds[] = {{.fd = fd, .events = POLLIN},
+				    {.fd = signals, .events = POLLIN}};
 	time_t deadline = time(NULL) + TIMEOUT_S;
 	char text[16];
 	size_t n = 0;
 
 	while (time(NULL) < deadline && n < sizeof(text)) {
-		int r = poll(&poll_fd, 1, 1000);
 		ssize_t got;
 
-		if (r <= 0)
+		if (poll(poll_fds, 2, 1000) <= 0)
 			continue;
+		if (poll_fds[1].revents)
+			return -EINTR;
 		got = read(fd, text + n, sizeof(text) - n);
 		if (got == 0)
 			return 0;
@@ -145,17 +151,31 @@ out:
 	return r;
 }
 
+/* Waits for the end of a child that is not ready, and sees to it. Returns its status. */
+static int end_child(pid_t pid, bool at_once)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+	struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+
+	if (at_once)
+		kill(pid, SIGTERM);
+	if (poll(&poll_fd, 1, END_TIMEOUT_MS) == 0)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pidfd >= 0)
+		close(pidfd);
+	return status;
+}
+
 /* A child that is not ready: ends it, and says what it said. */
 static int report_failure(const struct context *context, pid_t pid, int log, off_t start, int r)
 {
-	int status = 0;
-	off_t end;
+	int status = end_child(pid, r < 0);
+	off_t end = lseek(log, 0, SEEK_END);
 
-	if (r == -ETIMEDOUT)
-		kill(pid, SIGTERM);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	end = lseek(log, 0, SEEK_END);
+	if (r == -EINTR)
+		return context_fail(context, "interrupted; loopsyd is not started");
 	show_log(context, log, start);
 	if (r == -ETIMEDOUT)
 		return context_fail(context,
@@ -178,7 +198,8 @@ static int start_program(const struct context *context, const char *program,
 	const char *argv[DAEMON_PROGRAM_ARGUMENTS_MAX],
 	    *all[DAEMON_PROGRAM_ARGUMENTS_MAX] = {"--ready-fd", READY_FD_TEXT};
 	off_t start = lseek(log, 0, SEEK_END);
-	int ready[2], r;
+	int ready[2], signals, r;
+	sigset_t set, before;
 	pid_t pid;
 
 	for (unsigned i = 0; arguments[i] && i + 3 < DAEMON_PROGRAM_ARGUMENTS_MAX; i++)
@@ -187,18 +208,28 @@ static int start_program(const struct context *context, const char *program,
 		return context_fail(context, "too many options");
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		return context_fail(context, "cannot make a pipe: %s", strerror(errno));
+	/* From here on Ctrl-C ends the daemon too, which is in a session of its own. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		become_daemon(argv, log, ready[1]);
+		become_daemon(argv, log, ready[1], &before);
 	close(ready[1]);
-	if (pid < 0) {
-		close(ready[0]);
-		return context_fail(context, "cannot start a process: %s", strerror(errno));
-	}
-	r = wait_ready(ready[0]);
+	if (pid < 0)
+		r = context_fail(context, "cannot start a process: %s", strerror(errno));
+	else if ((r = wait_ready(ready[0], signals)) == 1)
+		r = report_ready(context, pid);
+	else
+		r = report_failure(context, pid, log, start, r);
 	close(ready[0]);
-	return r == 1 ? report_ready(context, pid) : report_failure(context, pid, log, start, r);
+	if (signals >= 0)
+		close(signals);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
 }
 
 int daemon_start(const struct context *context, const char *const *arguments)

@@ -274,7 +274,9 @@ static const char script[] =
     "\"source\":\"default\",\"summary\":\"where to listen\"}' ;;\n"
     "'key show') echo abcdef ;;\n"
     "'key generate') echo 'cannot write' >&2; exit 1 ;;\n"
-    "'run --ready-fd') echo 'time=1 level=info starting' >&2\n"
+    "'run --ready-fd') [ -e \"$LOOPSY_HOME/hang\" ] && echo $$ >\"$LOOPSY_HOME/hangs\" &&\n"
+    "	exec sleep 1000\n"
+    "	echo 'time=1 level=info starting' >&2\n"
     "	echo 'loopsyd: the port 1 is taken: choose another with --port' >&2; exit 1 ;;\n"
     "*) exit 9 ;;\n"
     "esac\n";

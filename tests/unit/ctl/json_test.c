@@ -1,7 +1,15 @@
 /* The shapes that scripts rely on, and what people see beside them. */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "ctl/command.h"
 #include "ctl/fetch.h"
 #include "tests/unit/ctl/fake_loopsyd.h"
 
@@ -254,5 +262,52 @@ Test(ctl_json, start_says_what_the_daemon_said_and_refuses_a_second)
 	cr_assert_eq(fake.status, 1);
 	snprintf(text, sizeof(text), "loopsyd is already running (pid %d)", (int)fake.pid);
 	cr_assert_not_null(strstr(fake.err, text), "%s", fake.err);
+	fake_deinit(&fake);
+}
+
+/* The number in a file, once it is there. */
+static pid_t await_pid(const struct fake *fake, const char *name)
+{
+	time_t end = time(NULL) + 60;
+	char path[128];
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", fake->home, name);
+	while (pid == 0) {
+		FILE *file = fopen(path, "r");
+
+		if (file && fscanf(file, "%d", &pid) != 1)
+			pid = 0;
+		if (file)
+			fclose(file);
+		cr_assert_lt(time(NULL), end, "no %s", path);
+		poll(NULL, 0, 5);
+	}
+	return pid;
+}
+
+Test(ctl_json, an_interrupted_start_leaves_no_daemon)
+{
+	struct fake fake;
+	char path[128];
+	pid_t pid, daemon;
+	int status;
+
+	fake_init(&fake);
+	snprintf(path, sizeof(path), "%s/hang", fake.home);
+	fclose(fopen(path, "w"));
+	pid = fork();
+	if (pid == 0) {
+		char *argv[] = {(char *)"loopsyctl", (char *)"start", NULL};
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGINT, SIG_DFL);
+		_exit(command_main(2, argv, 0, stdout, stderr));
+	}
+	daemon = await_pid(&fake, "hangs");
+	kill(pid, SIGINT);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "status 0x%x", status);
+	cr_assert(kill(daemon, 0) < 0 && errno == ESRCH, "the daemon is still there");
 	fake_deinit(&fake);
 }
