@@ -192,12 +192,6 @@ static void wait_finish(struct read_ahead *ahead, struct read_wait *wait)
 		block_unref(blocks[i], ahead);
 }
 
-void read_ahead_cancel(struct read_ahead *ahead, struct read_wait *wait)
-{
-	TAILQ_REMOVE(&ahead->waits, wait, link);
-	wait_release(ahead, wait);
-}
-
 /* Is the block of use to a read that comes now? */
 static bool block_is_fresh(const struct read_block *block, uint64_t file_end, uint64_t now_us)
 {

@@ -93,7 +93,7 @@ bool read_pool_is_used(const struct read_pool *pool);
 
 void read_ahead_init(struct read_ahead *ahead, struct read_pool *pool,
 		     const struct read_ahead_ops *ops, void *arg);
-/* Waiting reads must have been cancelled or answered. */
+/* Waiting reads must have been answered. */
 void read_ahead_deinit(struct read_ahead *ahead);
 
 /*
@@ -103,8 +103,6 @@ void read_ahead_deinit(struct read_ahead *ahead);
  */
 void read_ahead_read(struct read_ahead *ahead, struct read_wait *wait, uint64_t offset, size_t size,
 		     bool prefetch, uint64_t file_end, uint64_t now_us, uint64_t rtt_us);
-/* The read is not wanted any more; no answer comes. */
-void read_ahead_cancel(struct read_ahead *ahead, struct read_wait *wait);
 
 /* A fetch has ended; data points into `frame`, which is kept if need be. */
 void read_ahead_fetched(struct read_block *block, int error, struct bytes data, void *frame,

@@ -65,15 +65,19 @@ static struct read_stream *stream_oldest(struct read_window *window)
 	return oldest;
 }
 
-static void stream_start(struct read_stream *stream, uint64_t size, uint64_t now_us)
+static void stream_start(const struct read_window *window, struct read_stream *stream,
+			 uint64_t size, uint64_t now_us)
 {
 	stream->window = min_u64(max_u64(8 * size, READ_WINDOW_MIN), 1024 * 1024);
+	if (window->max > 0)
+		stream->window = min_u64(stream->window, window->max);
 	stream->ahead = stream->next;
 	stream->lap_end = stream->next + stream->window;
 	stream->lap_us = now_us;
 }
 
-static void stream_judge(struct read_stream *stream, uint64_t now_us, uint64_t rtt_us)
+static void stream_judge(const struct read_window *window, struct read_stream *stream,
+			 uint64_t now_us, uint64_t rtt_us)
 {
 	uint64_t lap = now_us - stream->lap_us;
 
@@ -83,6 +87,8 @@ static void stream_judge(struct read_stream *stream, uint64_t now_us, uint64_t r
 		stream->window = min_u64(stream->window * 2, read_window_target(rtt_us));
 	else if (lap > LAP_SLOW_US + 2 * rtt_us)
 		stream->window = max_u64(stream->window / 2, READ_WINDOW_MIN);
+	if (window->max > 0)
+		stream->window = min_u64(stream->window, window->max);
 	stream->lap_end = stream->next + stream->window;
 	stream->lap_us = now_us;
 }
@@ -102,16 +108,16 @@ struct read_range read_window_feed(struct read_window *window, uint64_t offset, 
 		*stream = (struct read_stream){.next = end, .used = ++window->tick};
 		if (offset > 0 || size < EAGER_SIZE)
 			return none;
-		stream_start(stream, size, now_us);
+		stream_start(window, stream, size, now_us);
 	} else {
 		stream->used = ++window->tick;
 		if (end <= stream->next)
 			return none;
 		stream->next = end;
 		if (stream->window == 0)
-			stream_start(stream, size, now_us);
+			stream_start(window, stream, size, now_us);
 		else
-			stream_judge(stream, now_us, rtt_us);
+			stream_judge(window, stream, now_us, rtt_us);
 	}
 
 	/* The kernel asks for whole pages: so does the last piece, and its short reply is the

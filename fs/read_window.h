@@ -26,6 +26,7 @@ struct read_stream {
 };
 
 struct read_window {
+	uint64_t max; /* bytes ahead at most; 0: as the round trip asks for. The owner's. */
 	struct read_stream streams[READ_WINDOW_STREAMS];
 	uint64_t tick;
 };

@@ -94,11 +94,3 @@ bool write_behind_wait(struct write_behind *behind, struct write_wait *wait, boo
 		TAILQ_INSERT_TAIL(&behind->waits, wait, link);
 	return true;
 }
-
-void write_behind_cancel(struct write_wait *wait)
-{
-	if (wait->for_room)
-		TAILQ_REMOVE(&wait->behind->budget->waits, wait, link);
-	else
-		TAILQ_REMOVE(&wait->behind->waits, wait, link);
-}

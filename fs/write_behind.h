@@ -72,10 +72,9 @@ bool write_behind_has_room(const struct write_behind *behind);
 
 /*
  * Waits for all writes sent before (or, for_room, until the next may be acknowledged). Returns
- * false if there is nothing to wait for; `done` is not called then.
+ * false if there is nothing to wait for; `done` is not called then, else exactly once.
  */
 bool write_behind_wait(struct write_behind *behind, struct write_wait *wait, bool for_room,
 		       void (*done)(struct write_wait *wait));
-void write_behind_cancel(struct write_wait *wait);
 
 #endif

@@ -283,7 +283,7 @@ Test(read_ahead, dropped_data_is_fetched_again_also_if_it_was_under_way)
 	bench_deinit(&bench);
 }
 
-Test(read_ahead, cancelled_read_is_not_answered)
+Test(read_ahead, readers_of_the_same_bytes_share_a_fetch)
 {
 	static struct bench bench;
 	struct reader a, b;
@@ -291,14 +291,9 @@ Test(read_ahead, cancelled_read_is_not_answered)
 	bench_init(&bench, 1024 * KIB);
 	bench_read(&bench, &a, 4096, 4096);
 	bench_read(&bench, &b, 4096, 4096);
-	cr_assert_eq(bench.n_fetches, 1, "both wait for one fetch");
-	read_ahead_cancel(&bench.ahead, &a.wait);
+	cr_assert_eq(bench.n_fetches, 1);
 	bench_serve_all(&bench);
-	cr_assert(!a.answered && b.answered);
-	bench_read(&bench, &a, 9 * 4096, 4096);
-	read_ahead_drop(&bench.ahead);
-	read_ahead_cancel(&bench.ahead, &a.wait);
-	cr_assert_null(bench.fetches);
+	cr_assert(a.answered && b.answered);
 	bench_deinit(&bench);
 }
 
@@ -348,7 +343,7 @@ Test(read_ahead, memory_is_bounded)
 	bench_deinit(&bench);
 }
 
-/* Any order of reads, answers, errors, drops and cancels: bytes are right, nothing is lost. */
+/* Any order of reads, answers, errors and drops: bytes are right, nothing is lost. */
 Test(read_ahead, holds_under_any_order)
 {
 	static struct bench bench;
@@ -380,9 +375,6 @@ Test(read_ahead, holds_under_any_order)
 			bench_serve(&bench, (unsigned)(random >> 40) % n, what == 84 ? -EIO : 0);
 		} else if (what < 88) {
 			read_ahead_drop(&bench.ahead);
-		} else if (what < 92 && busy[k] && !readers[k].answered) {
-			read_ahead_cancel(&bench.ahead, &readers[k].wait);
-			busy[k] = false;
 		}
 		bench.now += random % 20000;
 	}

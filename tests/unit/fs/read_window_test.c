@@ -129,3 +129,10 @@ Test(read_window, dropped_data_is_fetched_again)
 	cr_assert_eq(before.offset, 128 * KIB);
 	cr_assert_eq(after.offset, 256 * KIB);
 }
+
+Test(read_window, limit_is_kept)
+{
+	struct read_window window = {.max = 1 * MIB};
+
+	cr_assert_leq(read_through(&window, 64 * MIB, 128 * KIB, 100, 20000), 1 * MIB + 128 * KIB);
+}

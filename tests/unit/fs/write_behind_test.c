@@ -90,21 +90,3 @@ Test(write_behind, room_is_bounded_per_file_and_per_peer)
 	write_behind_answered(&two, &records[2]);
 	cr_assert_eq(budget.bytes, 0);
 }
-
-Test(write_behind, cancelled_wait_is_not_called)
-{
-	struct write_budget budget;
-	struct write_behind behind;
-	struct write_record record;
-	struct waiter acked = {0}, room = {0};
-
-	write_budget_init(&budget, 10);
-	write_behind_init(&behind, &budget);
-	write_behind_sent(&behind, &record, 0, 100, now);
-	cr_assert(write_behind_wait(&behind, &acked.wait, false, on_done));
-	cr_assert(write_behind_wait(&behind, &room.wait, true, on_done));
-	write_behind_cancel(&acked.wait);
-	write_behind_cancel(&room.wait);
-	write_behind_answered(&behind, &record);
-	cr_assert_eq(acked.n_done + room.n_done, 0);
-}
