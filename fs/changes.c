@@ -312,7 +312,6 @@ void changes_rename(fuse_req_t req, struct fs_node *parent, struct bytes name,
 struct setattr_call {
 	struct peer_call call;
 	struct args_setattr args;
-	struct file_waiter waiter;
 };
 
 static void on_setattr(struct peer_call *call, const struct transport_reply *reply)
@@ -332,14 +331,6 @@ static void on_setattr(struct peer_call *call, const struct transport_reply *rep
 	req = peer_call_take(call);
 	if (req)
 		attr_map_reply(req, node, &result->attr, call->peer->fs->change);
-}
-
-static void send_setattr(struct file_waiter *waiter)
-{
-	struct setattr_call *setattr =
-	    (struct setattr_call *)((char *)waiter - offsetof(struct setattr_call, waiter));
-
-	peer_call_send(&setattr->call, OP_SETATTR, &setattr->args);
 }
 
 static const struct {
@@ -388,10 +379,6 @@ void changes_setattr(fuse_req_t req, struct fs_node *node, const struct stat *at
 		setattr->args.atime = attr->st_atim;
 	if (valid & FUSE_SET_ATTR_MTIME)
 		setattr->args.mtime = attr->st_mtim;
-	setattr->waiter.fn = send_setattr;
-	/* After the writes that were made before it. */
-	if (node->type == S_IFREG && node->file)
-		file_when_sent(node, &setattr->waiter);
-	else
-		send_setattr(&setattr->waiter);
+	/* Writes that were made before it are on the wire before it. */
+	peer_call_send(&setattr->call, OP_SETATTR, &setattr->args);
 }

@@ -34,22 +34,10 @@ bool file_overlay(const struct fs_node *node, struct stat *stat);
 /* The server's handle behind an open file, or 0 if there is none in this session. */
 uint64_t file_handle(const struct fs_peer *peer, const struct fuse_file_info *info);
 
-/* Calls `waiter->fn` when every write to the node made before now has been sent: at once (before
- * it returns) if that is so already. Also called when they failed. */
-struct file_waiter {
-	void (*fn)(struct file_waiter *waiter);
-	struct file_waiter *next;
-};
-void file_when_sent(struct fs_node *node, struct file_waiter *waiter);
-
 /* SETATTR was answered: `attr` is what the server has now, `valid` what was set. */
 void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned valid);
 
 /* The node is freed: so is node->file. Nothing is open then. */
 void file_node_free(struct fs *fs, struct fs_node *node);
-
-/* A new session of the peer (or none any more: peer->transport is NULL): handles of the old one are
- * void, unacknowledged writes lost, and what waits for them goes on. */
-void file_session_new(struct fs_peer *peer);
 
 #endif

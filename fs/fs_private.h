@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "fs/fs.h"
+#include "fs/read_ahead.h"
 
 #define FS_SECOND      1000000000ull
 #define FS_MILLISECOND 1000000ull
@@ -64,6 +65,8 @@ struct fs {
 	struct fs_timer *timers;
 	uint64_t timer_set; /* what the daemon was asked for; 0: nothing */
 	struct fs_timer attrs_timer, parked_timer, trim_timer, late_timer, gone_timer;
+	struct read_pool read_pool; /* read ahead, of all files (file_read.c) */
+	struct fs_timer read_timer;
 	struct notify_done *late_done; /* notify.c */
 	struct fuse_buf buffer;        /* that requests are read into */
 	char last_error[256];          /* the root's `last-error`; peers have their own */

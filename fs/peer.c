@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/file.h"
 #include "fs/name_hash.h"
 #include "fs/peer_bind.h"
 #include "fs/peer_call_args.h"
@@ -414,7 +413,6 @@ static void session_new(void *arg, uint32_t uid, uint32_t gid)
 	peer->gid = gid;
 	node_numbers_void(peer);
 	peer->n_forgets = 0;
-	file_session_new(peer);
 	peer_root_path_ask(peer);
 }
 
@@ -461,7 +459,6 @@ void peer_disconnect(struct fs_peer *peer)
 	fs_timer_set(peer->fs, &peer->forget_timer, UINT64_MAX);
 	transport->ops->listen(transport, NULL, NULL);
 	peer->transport = NULL; /* nothing is sent again */
-	file_session_new(peer);
 	for (;;) {
 		struct peer_call *call = peer->calls;
 		struct transport_call *transport_call;

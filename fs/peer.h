@@ -18,6 +18,7 @@
 #include "fs/node.h"
 #include "fs/notify.h"
 #include "fs/parked.h"
+#include "fs/write_behind.h"
 
 #define PEER_FORGET_BATCH 1000
 #define PEER_FORGET_DELAY (20 * FS_MILLISECOND)
@@ -44,7 +45,8 @@ struct fs_peer {
 	struct forgotten *forgets; /* to be sent */
 	size_t n_forgets;
 	struct fs_timer forget_timer;
-	struct notify *notify; /* its notifier; NULL until something is to be told */
+	struct write_budget writes; /* of all its files (open_file.c) */
+	struct notify *notify;      /* its notifier; NULL until something is to be told */
 	char last_error[256];
 };
 

@@ -1,0 +1,275 @@
+/*
+ * Opening files, and what the rest of the mount asks about open ones.
+ *
+ * Pages stay cached over close and open while (ctime, mtime, size) is what it was, and that ctime
+ * was old when it was read: within one tick of the peer's clock a file can change twice and look
+ * the same.
+ */
+#include "fs/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/attr_map.h"
+#include "fs/changes.h"
+#include "fs/dir.h"
+#include "fs/open_file.h"
+
+/* The flags that the server takes (ops_peer.h). O_DIRECT is ours alone: it says what is cached on
+ * this machine, and the server's buffers are not aligned as it wants them. */
+#define FLAGS_SENT (O_ACCMODE | O_APPEND | O_TRUNC | O_EXCL | O_SYNC | O_DSYNC | O_NOATIME)
+/* A ctime is settled when it is that old by our clock: a tick is up to 10 ms, and the two clocks
+ * are not the same. */
+#define SETTLED_SECONDS 2
+
+struct open_call {
+	struct peer_call call;
+	struct fuse_file_info info;
+	uint64_t last_write; /* when it was sent: content is as old as that */
+};
+
+struct create_call {
+	struct peer_call call;
+	struct fuse_file_info info;
+	char name[OPS_NAME_MAX];
+	size_t name_size;
+};
+
+static bool time_is(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool time_is_before(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+/* Whether the pages that the kernel may have are those of a file with `attr`; what it caches from
+ * now on is. */
+static bool stamp_matches(struct file *file, const struct attr *attr)
+{
+	struct timespec now;
+
+	if (file->has_stamp && time_is(file->stamp.ctime, attr->ctime) &&
+	    time_is(file->stamp.mtime, attr->mtime) && file->stamp.size == attr->size)
+		return true;
+	file_data_changed(file);
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec -= SETTLED_SECONDS;
+	if (!write_behind_is_pending(&file->writes) && time_is_before(attr->ctime, now)) {
+		file->has_stamp = true;
+		file->stamp = (struct file_stamp){attr->ctime, attr->mtime, attr->size};
+	}
+	return false;
+}
+
+/* Through the page cache, a record that is appended is torn at a page boundary. */
+static bool is_direct(int flags)
+{
+	return (flags & O_APPEND) && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* --- open ------------------------------------------------------------------------------------- */
+
+/* The open file, or NULL without memory: then it is closed again. */
+static struct open_file *handle_made(struct peer_call *call, struct fs_node *node, uint64_t number,
+				     struct fuse_file_info *info)
+{
+	struct file *file = file_of_node(call->peer->fs, node);
+	struct open_file *handle = NULL;
+
+	if (file)
+		handle = open_file_new(file, number, call->session, info->flags);
+	if (!handle) {
+		open_file_give_back(call->peer, node, number, call->session);
+		return NULL;
+	}
+	info->fh = (uintptr_t)handle;
+	info->direct_io = is_direct(info->flags);
+	return handle;
+}
+
+static void on_opened(struct peer_call *call, const struct transport_reply *reply)
+{
+	struct open_call *open = (struct open_call *)call;
+	const struct result_open *result = reply->result;
+	struct fs *fs = call->peer->fs;
+	struct open_file *handle;
+	struct file *file;
+	fuse_req_t req;
+
+	if (reply->error) {
+		/* Another file may have taken its place: the kernel looks the name up again. */
+		if (reply->error == -ESTALE && call->node->parent)
+			dir_changed(fs, call->node->parent);
+		peer_call_fail(call, reply->error);
+		return;
+	}
+	handle = handle_made(call, call->node, result->handle, &open->info);
+	if (!handle) {
+		peer_call_fail(call, -ENOMEM);
+		return;
+	}
+	file = call->node->file;
+	if (open->info.flags & O_TRUNC) {
+		node_changed(fs, call->node);
+		file->writes.end = result->attr.size;
+	}
+	node_attr_set(fs, call->node, &result->attr,
+		      open->info.flags & O_TRUNC ? fs->change : call->sent);
+	open->info.keep_cache = stamp_matches(file, &result->attr) && !open->info.direct_io;
+	if (result->whole && result->content.size == result->attr.size &&
+	    file->writes.last == open->last_write)
+		file_read_seed(handle, result->content, reply->frame);
+	req = peer_call_take(call);
+	if (!req || fuse_reply_open(req, &open->info) != 0)
+		open_file_release(handle);
+}
+
+void file_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+{
+	struct fs *fs = fs_of(req);
+	struct args_open args = {.flags = (unsigned)info->flags & FLAGS_SENT};
+	struct file *file = file_of_node(fs, node);
+	struct open_call *open = file ? peer_call_new(fs, sizeof(*open), node, req) : NULL;
+
+	if (!open) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	open->call.done = on_opened;
+	open->info = *info;
+	open->last_write = file->writes.last;
+	/* What the kernel is likely to have is not sent again. */
+	if ((info->flags & (O_ACCMODE | O_TRUNC | O_DIRECT)) == O_RDONLY && !file->has_stamp)
+		args.content_max = OPS_CONTENT_MAX;
+	peer_call_send(&open->call, OP_OPEN, &args);
+}
+
+/* --- create ----------------------------------------------------------------------------------- */
+
+static void on_created(struct peer_call *call, const struct transport_reply *reply)
+{
+	struct create_call *create = (struct create_call *)call;
+	const struct result_create *result = reply->result;
+	struct bytes name = {(const uint8_t *)create->name, create->name_size};
+	struct fs *fs = call->peer->fs;
+	struct fuse_entry_param entry;
+	struct open_file *handle = NULL;
+	struct fs_node *node;
+	fuse_req_t req;
+
+	if (reply->error) {
+		dir_changed(fs, call->node);
+		peer_call_fail(call, reply->error);
+		return;
+	}
+	node = changes_made(call->peer, call->node, name, &result->entry);
+	if (node && node->type == S_IFREG)
+		handle = handle_made(call, node, result->handle, &create->info);
+	if (!handle) {
+		peer_call_fail(call, -EIO);
+		goto out;
+	}
+	/* It may have been there before, under other nodes' pages. */
+	file_data_changed(node->file);
+	req = peer_call_take(call);
+	if (req) {
+		uint64_t left =
+		    node_attr_set(fs, node, &result->entry.attr, fs->change) ? FS_TRUST : 0;
+
+		attr_map_entry(fs, node, &result->entry.attr, left, &entry);
+		node_looked_up(node);
+		if (fuse_reply_create(req, &entry, &create->info) != 0) {
+			node_forgotten(fs, node, 1);
+			req = NULL;
+		}
+	}
+	if (!req)
+		open_file_release(handle);
+out:
+	if (node)
+		node_drop(fs, node);
+}
+
+void file_create(fuse_req_t req, struct fs_node *parent, struct bytes name, mode_t mode,
+		 struct fuse_file_info *info)
+{
+	struct args_create args = {
+	    .name = name,
+	    .flags = (unsigned)info->flags & FLAGS_SENT,
+	    .mode = mode & UINT16_MAX,
+	    .umask = fuse_req_ctx(req)->umask & 07777,
+	};
+	struct create_call *create = peer_call_new(fs_of(req), sizeof(*create), parent, req);
+
+	if (!create) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	create->call.done = on_created;
+	create->info = *info;
+	create->name_size = name.size < OPS_NAME_MAX ? name.size : OPS_NAME_MAX;
+	for (size_t i = 0; i < create->name_size; i++)
+		create->name[i] = (char)name.data[i];
+	peer_call_send(&create->call, OP_CREATE, &args);
+}
+
+void file_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+{
+	/* Nobody waits for it in the end: what could fail was said at flush. */
+	fuse_reply_err(req, 0);
+	open_file_release(open_file_of(info));
+}
+
+/* --- for the rest of the mount ---------------------------------------------------------------- */
+
+bool file_overlay(const struct fs_node *node, struct stat *stat)
+{
+	const struct file *file = node->file;
+
+	if (!file)
+		return false;
+	if (write_behind_is_pending(&file->writes)) {
+		if ((uint64_t)stat->st_size < file->writes.end)
+			stat->st_size = (off_t)file->writes.end;
+		stat->st_mtim = stat->st_ctim = file->writes.mtime;
+		return true;
+	}
+	/* Asked by another way (a listing) and overtaken by a write: it knows less. */
+	if (file->settled_until > fs_now(file->fs) &&
+	    time_is_before(stat->st_ctim, file->settled.ctime)) {
+		stat->st_size = (off_t)file->settled.size;
+		stat->st_blocks = (blkcnt_t)file->settled.blocks;
+		stat->st_mtim = file->settled.mtime;
+		stat->st_ctim = file->settled.ctime;
+		return true;
+	}
+	return false;
+}
+
+uint64_t file_handle(const struct fs_peer *peer, const struct fuse_file_info *info)
+{
+	const struct open_file *handle = open_file_of(info);
+
+	return handle->session == peer->session ? handle->number : 0;
+}
+
+void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned valid)
+{
+	struct file *file = node->file;
+
+	/* Its ctime changed: what the kernel has is not told apart from a change by others. */
+	file->has_stamp = false;
+	if (!(valid & SETATTR_SIZE))
+		return;
+	file_data_changed(file);
+	file->writes.end = attr->size;
+}
+
+void file_node_free(struct fs *fs, struct fs_node *node)
+{
+	free(node->file);
+	node->file = NULL;
+}
