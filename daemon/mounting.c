@@ -1,7 +1,9 @@
 #include "daemon/mounting.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct mounting *mounting_of(void *arg)
@@ -61,6 +63,22 @@ static void set_timer(void *arg, uint64_t delay)
 		uv_timer_start(&mounting->timer, on_timer, (delay + 999999) / 1000000, 0);
 }
 
+/* The mount point is 0500, so that nothing is written there by mistake; but fusermount3 mounts only
+ * where its caller may write. */
+static int mount_there(const struct fs_config *config, struct fs **ret_fs)
+{
+	int fd = open(config->mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	fchmod(fd, 0700);
+	error = fs_new(config, ret_fs);
+	fchmod(fd, 0500); /* what lies below the mount now */
+	close(fd);
+	return error;
+}
+
 int mounting_open(struct mounting *mounting, uv_loop_t *loop, const char *path,
 		  const struct options *options, struct failure *failure)
 {
@@ -87,7 +105,7 @@ int mounting_open(struct mounting *mounting, uv_loop_t *loop, const char *path,
 	mounting->async.data = mounting;
 	mounting->open = true;
 	mounting->n_closing = 2;
-	error = fs_new(&config, &mounting->fs);
+	error = mount_there(&config, &mounting->fs);
 	if (error < 0)
 		return failure_set(failure, error, "cannot mount at %s: %s", path,
 				   strerror(-error));

@@ -124,7 +124,7 @@ static int run_fsyncdir(struct work *work)
 
 	if (error < 0 || held.fd < 0)
 		return error;
-	fd = confine_open(held.fd, ".", O_RDONLY | O_DIRECTORY, 0, 0);
+	fd = confine_open_dir(held.fd);
 	if (fd < 0)
 		return fd;
 	error = (args->data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;

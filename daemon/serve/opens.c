@@ -204,15 +204,18 @@ struct opening {
 	int fd;
 	uint64_t node;
 	uint32_t flags;
-	bool entered; /* CREATE: the node was counted */
+	bool may_write;  /* the peer is permitted to: asked on the loop */
+	bool entered;    /* CREATE: the node was counted */
 };
 
 static struct opening *opening_new(struct work *work)
 {
 	struct opening *opening = calloc(1, sizeof(*opening));
 
-	if (opening)
+	if (opening) {
 		opening->fd = -1;
+		opening->may_write = request_permissions(work->request) & PERMISSION_FS_RW;
+	}
 	work->room = opening;
 	return opening;
 }
@@ -226,9 +229,11 @@ static int begin(struct work *work)
 
 static int check_writable(const struct work *work, const struct held *held, uint64_t flags)
 {
+	const struct opening *opening = work->room;
+
 	if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
 		return 0;
-	if (held->export->read_only || !(request_permissions(work->request) & PERMISSION_FS_RW))
+	if (held->export->read_only || !opening->may_write)
 		return -EROFS;
 	return 0;
 }

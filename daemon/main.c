@@ -1,0 +1,112 @@
+/* loopsyd(8): the only place that reads the command line and exits. */
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "daemon/daemon.h"
+#include "daemon/verbs.h"
+
+static int usage(FILE *out)
+{
+	fputs("usage: loopsyd [--home DIR] run [--lan] [--port PORT] [--ready-fd N]\n"
+	      "       loopsyd [--home DIR] init [--name NAME]\n"
+	      "       loopsyd [--home DIR] config | key show | key generate\n"
+	      "       loopsyd [--home DIR] --print-config [--json]\n"
+	      "       loopsyd --version | --help\n"
+	      "loopsyctl(1) starts and steers it: 'loopsyctl start'.\n",
+	      out);
+	return out == stdout ? 0 : 2;
+}
+
+enum { LAN = 256, PORT, READY_FD, HOME, NAME, PRINT_CONFIG, JSON, VERSION, HELP };
+
+static const struct option long_options[] = {
+    {"lan", no_argument, NULL, LAN},
+    {"port", required_argument, NULL, PORT},
+    {"ready-fd", required_argument, NULL, READY_FD},
+    {"home", required_argument, NULL, HOME},
+    {"name", required_argument, NULL, NAME},
+    {"print-config", no_argument, NULL, PRINT_CONFIG},
+    {"json", no_argument, NULL, JSON},
+    {"version", no_argument, NULL, VERSION},
+    {"help", no_argument, NULL, HELP},
+    {0},
+};
+
+/* Many files at once, and no surprise by a signal: a file-size limit is an errno (SIGXFSZ), as is
+ * a reader that has gone (SIGPIPE). */
+static void prepare(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	setenv("UV_THREADPOOL_SIZE", "16", 0);
+	mallopt(M_ARENA_MAX, 2); /* 18 threads would have an arena each */
+	umask(077);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon_options options = {.ready_fd = -1};
+	const char *name = NULL, *verb, *word;
+	int print_config = 0, json = 0, c;
+
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (c) {
+		case LAN:
+			options.lan = true;
+			break;
+		case PORT:
+			options.port = optarg;
+			break;
+		case READY_FD:
+			options.ready_fd = atoi(optarg);
+			break;
+		case HOME:
+			options.home = optarg;
+			break;
+		case NAME:
+			name = optarg;
+			break;
+		case PRINT_CONFIG:
+			print_config = 1;
+			break;
+		case JSON:
+			json = 1;
+			break;
+		case VERSION:
+			puts("loopsyd " LOOPSY_VERSION);
+			return 0;
+		case HELP:
+			return usage(stdout);
+		default:
+			return usage(stderr);
+		}
+	}
+	prepare();
+	verb = optind < argc ? argv[optind] : "";
+	word = optind + 1 < argc ? argv[optind + 1] : "";
+	if (print_config)
+		return verbs_print_config(options.home, json);
+	if (strcmp(verb, "run") == 0)
+		return daemon_run(&options);
+	if (strcmp(verb, "init") == 0)
+		return verbs_init(options.home, name);
+	if (strcmp(verb, "config") == 0)
+		return verbs_config(options.home);
+	if (strcmp(verb, "key") == 0 && strcmp(word, "show") == 0)
+		return verbs_key(options.home, 0);
+	if (strcmp(verb, "key") == 0 && strcmp(word, "generate") == 0)
+		return verbs_key(options.home, 1);
+	return usage(stderr);
+}
