@@ -1,0 +1,25 @@
+"""Two paired machines, which most tests begin with, and trees to compare."""
+from lib.hosts import pair
+
+# Everything that a listing shows of a tree, one entry per NUL.
+LISTING = r'''cd "$1" && find . -mindepth 1 ! -name .loopsy -printf '%P %y %m %n %s %T@ %l\0' | LC_ALL=C sort -z | tr '\0\n' '\n?' '''
+CONTENTS = r'''cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum --zero | tr '\0\n' '\n?' '''
+
+
+def two(t, *start):
+    """`desk` and `lap` on one loopback interface, paired: lap's mount shows desk, and vice versa."""
+    desk, lap = t.loopback("desk", "lap")
+    for host in (desk, lap):
+        host.init()
+        host.start("--port", "0", *start)
+    pair(desk, lap)
+    return desk, lap
+
+
+def same_tree(a, a_path, b, b_path, attributes=True):
+    """The tree on one host's path equals that on the other's: names, contents, and attributes."""
+    if attributes:
+        left, right = (h.sh(LISTING, p, timeout=300).stdout for h, p in ((a, a_path), (b, b_path)))
+        assert left == right, f"attributes differ:\n{left}\n---\n{right}"
+    left, right = (h.sh(CONTENTS, p, timeout=300).stdout for h, p in ((a, a_path), (b, b_path)))
+    assert left == right, f"contents differ:\n{left}\n---\n{right}"

@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""Strangers, hostile bytes, and memory."""
+from harness import *
+from lib.peers import two
+
+# Connects n times in five ways; keeps some connections open to its end.
+HOSTILE = r'''import socket, ssl, sys
+port, n = int(sys.argv[1]), int(sys.argv[2])
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname = False; context.verify_mode = ssl.CERT_NONE
+context.set_alpn_protocols(["loopsy/1"])
+kept = []
+for i in range(n):
+    s = socket.create_connection(("127.0.0.1", port), timeout=20)
+    try:
+        if i % 5 == 0: s.sendall(b"\xff\xff\xff\xff" + b"\x91" * 100)
+        elif i % 5 == 1: s.sendall(b"\x16\x03\x01\x02\x00\x01")
+        elif i % 5 == 2: kept.append(s)
+        elif i % 5 == 3: s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        elif i % 100 == 4: context.wrap_socket(s).sendall(b"\xff\xff\xff\xff")
+    except OSError: pass
+    if len(kept) > 100: kept.pop(0).close()
+print("done")
+'''
+
+
+def rss_kib(host):
+    text = host.run("cat", f"/proc/{host.daemon_pid}/status", root=True, check=True).stdout
+    return int(next(l for l in text.splitlines() if l.startswith("VmRSS")).split()[1])
+
+
+@test(timeout=600)
+def ten_thousand_hostile_connections_change_nothing(t):
+    desk, lap = two(t)
+    desk.sh("echo f >f")
+    path = lap.peer_path("desk", "f")
+    attack = lambda n: lap.run("python3", "-c", HOSTILE, str(desk.port()), str(n), timeout=500, check=True)
+    attack(100)
+    before = rss_kib(desk)
+    attack(10000)
+    after = rss_kib(desk)
+    note(f"memory {before} KiB before, {after} KiB after")
+    assert after - before < 16 * 1024, (before, after)
+    assert lap.sh('cat "$1"', path).stdout == "f\n"
+    assert lap.status()["peers"][0]["state"] == "online"
+
+
+@test(timeout=240)
+def an_idle_daemon_is_small_and_sleeps(t):
+    desk, lap = two(t)
+    desk.sh("echo f >f")
+    lap.sh('cat "$1"', lap.peer_path("desk", "f"))
+    used = lambda: sum(map(int, desk.run("cat", f"/proc/{desk.daemon_pid}/stat", root=True,
+                                         check=True).stdout.rsplit(")", 1)[1].split()[11:13]))
+    before = used()
+    lap.sh("sleep 10")
+    ticks = used() - before
+    note(f"{rss_kib(desk)} KiB resident, {ticks * 10} ms of CPU in 10 s")
+    assert ticks <= 20, ticks
+    if "sanitize" not in lap.build and not t_is_sanitized(desk):
+        assert rss_kib(desk) < 12 * 1024, rss_kib(desk)
+
+
+def t_is_sanitized(host):
+    return b"libasan" in host.run("ldd", f"{host.build}/daemon/loopsyd", text=False).stdout
+
+
+@test(timeout=1200)
+def a_million_files_fit_and_are_forgotten(t):
+    desk, lap = two(t)
+    if t_is_sanitized(desk):
+        skip("memory is measured without sanitizers")
+    desk.run("python3", "-c", r'''import os
+for d in range(100):
+    os.mkdir(f"{d}"); fd = os.open(f"{d}", os.O_RDONLY)
+    for i in range(10000): os.close(os.open(f"{i}", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.close(fd)
+''', timeout=300, check=True)
+    idle = rss_kib(desk), rss_kib(lap)
+    peak = [0, 0]
+    for d in range(0, 100, 10):
+        lap.sh('for d in $2; do ls -f "$1/$d" | wc -l; done | sort -u | grep -qx 10002',
+               lap.peer_path("desk"), " ".join(str(d + i) for i in range(10)), timeout=600)
+        peak = [max(peak[0], rss_kib(desk)), max(peak[1], rss_kib(lap))]
+    note(f"KiB serving, mounting: idle {idle}, peak {peak}")
+    assert max(peak) < 256 * 1024, peak
+    lap.run("sh", "-c", "echo 2 >/proc/sys/vm/drop_caches", root=True)
+    wait_until(lambda: max(rss_kib(desk), rss_kib(lap)) < 64 * 1024, 120, "memory falls back")
+    note(f"after FORGET {rss_kib(desk)}, {rss_kib(lap)}")
+
+
+main()
