@@ -39,9 +39,11 @@ def nothing_is_paired(*hosts):
 
 
 def failed(host, process):
-    error = process.read_until(lambda line: '"failed"' in line, 60, "failed")
+    def is_failed(event):
+        return event["event"] == "failed"
+    seen = process.read_until(is_failed, 60, "failed")
     assert process.wait(60) == 1
-    return error
+    return str(seen)
 
 
 @test(timeout=180)
