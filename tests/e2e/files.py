@@ -64,7 +64,7 @@ def editors_save_what_was_typed(t):
 def tar_goes_in_and_out(t):
     desk, lap = two(t)
     desk.sh(TREE)
-    lap.sh('tar -C "$1" -cf out.tar tree && mkdir "$1/in" && tar -C "$1/in" -xpf out.tar',
+    lap.sh('tar --format=posix -C "$1" -cf out.tar tree && mkdir "$1/in" && tar -C "$1/in" -xpf out.tar',
            lap.peer_path("desk"))
     same_tree(desk, desk.home + "/tree", desk, desk.home + "/in/tree")
 
