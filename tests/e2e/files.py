@@ -47,6 +47,25 @@ def making_moving_and_removing_happen_on_the_peer(t):
     assert desk.sh("ls -A").stdout == ""
 
 
+# Waits until nano shows the file, types, saves (^O, return) and leaves (^X).
+TYPE_INTO_NANO = r'''import os, pty, sys
+pid, tty = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execvp("nano", ["nano", "-I", sys.argv[1]])
+seen, keys = b"", [(b"first", b"by nano "), (b"by nano", b"\x0f"), (b"Write", b"\r"), (b"Wrote", b"\x18")]
+while True:
+    try: data = os.read(tty, 4096)
+    except OSError: break
+    if not data: break
+    seen += data
+    if keys and keys[0][0] in seen:
+        seen = b""
+        os.write(tty, keys.pop(0)[1])
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) or len(keys))
+'''
+
+
 @test(each_user=True)
 def editors_save_what_was_typed(t):
     desk, lap = two(t)
@@ -55,8 +74,7 @@ def editors_save_what_was_typed(t):
         vim -es -u NONE -c '%s/second/by vim/' -c wq file2 </dev/null''', lap.peer_path("desk"))
     assert desk.sh("cat file").stdout == "changed\nsecond\n"
     assert desk.sh("cat file2").stdout == "first\nby vim\n"
-    lap.sh(r'''printf 'by nano \030y\r' | TERM=xterm script -qec "nano $1" /dev/null >/dev/null''',
-           lap.peer_path("desk", "file3"))
+    lap.run("python3", "-c", TYPE_INTO_NANO, lap.peer_path("desk", "file3"), check=True)
     assert desk.sh("cat file3").stdout == "by nano first\nsecond\n"
 
 
