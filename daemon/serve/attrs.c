@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "daemon/serve/entries.h"
+#include "daemon/serve/wire_entries.h"
 #include "daemon/serve/opens.h"
 #include "daemon/serve/serve_private.h"
 
@@ -18,7 +18,7 @@ static int do_getattr(struct work *work)
 
 	if (error < 0)
 		return error;
-	return entries_attr_of(&held, &work->result.getattr.attr);
+	return wire_entries_attr_of(&held, &work->result.getattr.attr);
 }
 
 /* --- SETATTR ---------------------------------------------------------------------------------- */
@@ -137,7 +137,7 @@ static int do_setattr(struct work *work)
 	error = set(held.fd, file ? file->fd : -1, args);
 	if (error < 0)
 		return error;
-	return entries_attr_of(&held, &work->result.setattr.attr);
+	return wire_entries_attr_of(&held, &work->result.setattr.attr);
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */

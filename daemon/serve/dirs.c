@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/serve/deny.h"
-#include "daemon/serve/entries.h"
+#include "daemon/serve/wire_entries.h"
 #include "daemon/serve/node_walk.h"
 #include "daemon/serve/serve_private.h"
 #include "proto/codec.h"
@@ -51,7 +51,7 @@ static int begin(struct work *work, struct listing *listing)
 		return error;
 	if (!listing->dir.is_dir)
 		return -ENOTDIR;
-	error = entries_attr_of(&listing->dir, &work->result.readdir.attr);
+	error = wire_entries_attr_of(&listing->dir, &work->result.readdir.attr);
 	if (error < 0 || listing->dir.fd < 0)
 		return error;
 	listing->fd = confine_open_dir(listing->dir.fd);
@@ -90,7 +90,7 @@ static int add(struct listing *listing, const struct dirent64 *raw)
 		       error == 0 ? &look.identity : NULL))
 		return 0;
 	if (error == 0)
-		error = entries_enter(dir, raw->d_name, &look, false, &value.entry, &target);
+		error = wire_entries_enter(dir, raw->d_name, &look, false, &value.entry, &target);
 	if (error < 0) {
 		value.entry = (struct entry){0};
 		value.entry.attr.ino = raw->d_ino;
@@ -113,7 +113,7 @@ static int add_exports(struct listing *listing)
 		int error = node_walk_export(nodes->mounts, export, &look);
 
 		if (error == 0) {
-			entries_attr(&look, &value.entry.attr);
+			wire_entries_attr(&look, &value.entry.attr);
 			error = nodes_enter_export(nodes, export, &look, &value.entry.node);
 		}
 		if (error == 0)

@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "daemon/serve/entries.h"
+#include "daemon/serve/wire_entries.h"
 #include "daemon/serve/opens.h"
 #include "daemon/serve/serve_private.h"
 
@@ -32,7 +32,7 @@ static int attempt_file(struct work *work)
 
 static int file_attr(struct work *work, const struct open_file *file, struct attr *ret_attr)
 {
-	return entries_attr_of_fd(work->guest->serve->mounts, file->fd, ret_attr);
+	return wire_entries_attr_of_fd(work->guest->serve->mounts, file->fd, ret_attr);
 }
 
 /* --- READ ------------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/serve/deny.h"
-#include "daemon/serve/entries.h"
+#include "daemon/serve/wire_entries.h"
 #include "daemon/serve/serve_private.h"
 
 #define ACL_DEFAULT "system.posix_acl_default"
@@ -71,7 +71,7 @@ static int lookup_export(struct nodes *nodes, const struct bytes *name, struct e
 	error = node_walk_export(nodes->mounts, export, &look);
 	if (error < 0)
 		return error;
-	entries_attr(&look, &ret_entry->attr);
+	wire_entries_attr(&look, &ret_entry->attr);
 	return nodes_enter_export(nodes, export, &look, &ret_entry->node);
 }
 
@@ -91,7 +91,7 @@ static int do_lookup(struct work *work)
 	if (!parent.is_dir)
 		return -ENOTDIR;
 	confine_name(&args->name, name);
-	return entries_make(&parent, name, true, &work->result.lookup.entry, &work->payload);
+	return wire_entries_make(&parent, name, true, &work->result.lookup.entry, &work->payload);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ static int do_symlink(struct work *work)
 	target[args->target.size] = '\0';
 	if (symlinkat(target, parent.fd, name) < 0)
 		return -errno;
-	return entries_make(&parent, name, true, &work->result.symlink.entry, &work->payload);
+	return wire_entries_make(&parent, name, true, &work->result.symlink.entry, &work->payload);
 }
 
 static int do_mkdir(struct work *work)
@@ -128,7 +128,7 @@ static int do_mkdir(struct work *work)
 		return error;
 	if (mkdirat(parent.fd, name, names_mode(&parent, args->mode & 07777, args->umask)) < 0)
 		return -errno;
-	return entries_make(&parent, name, true, &work->result.mkdir.entry, &work->payload);
+	return wire_entries_make(&parent, name, true, &work->result.mkdir.entry, &work->payload);
 }
 
 static int do_mknod(struct work *work)
@@ -143,7 +143,7 @@ static int do_mknod(struct work *work)
 		return error;
 	if (mknodat(parent.fd, name, names_mode(&parent, args->mode, args->umask), args->rdev) < 0)
 		return -errno;
-	return entries_make(&parent, name, true, &work->result.mknod.entry, &work->payload);
+	return wire_entries_make(&parent, name, true, &work->result.mknod.entry, &work->payload);
 }
 
 static int do_link(struct work *work)
@@ -169,7 +169,7 @@ static int do_link(struct work *work)
 	confine_proc_path(node.fd, path);
 	if (linkat(AT_FDCWD, path, parent.fd, name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	return entries_make(&parent, name, true, &work->result.link.entry, &work->payload);
+	return wire_entries_make(&parent, name, true, &work->result.link.entry, &work->payload);
 }
 
 /* --- removing --------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/serve/deny.h"
-#include "daemon/serve/entries.h"
+#include "daemon/serve/wire_entries.h"
 #include "daemon/serve/locks.h"
 #include "daemon/serve/names.h"
 #include "daemon/serve/serve_private.h"
@@ -314,7 +314,7 @@ static int run_open(struct work *work)
 		return error;
 	opening->node = args->node;
 	opening->flags = (uint32_t)args->flags;
-	entries_attr(&look, &work->result.open.attr);
+	wire_entries_attr(&look, &work->result.open.attr);
 	if ((args->flags & O_ACCMODE) == O_RDONLY)
 		read_content(work, opening->fd, args->content_max);
 	return 0;
@@ -428,7 +428,7 @@ static int run_create(struct work *work)
 	opening->entered = true;
 	opening->flags = (uint32_t)args->flags;
 	result->entry.node = opening->node;
-	entries_attr(&look, &result->entry.attr);
+	wire_entries_attr(&look, &result->entry.attr);
 	return 0;
 }
 

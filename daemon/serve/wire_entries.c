@@ -1,4 +1,4 @@
-#include "daemon/serve/entries.h"
+#include "daemon/serve/wire_entries.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static struct attr hollow(const struct identity *identity)
 	return synthetic(HOLLOW_FS << 32 | identity->dev, identity->ino, 2);
 }
 
-void entries_attr(const struct look *look, struct attr *ret_attr)
+void wire_entries_attr(const struct look *look, struct attr *ret_attr)
 {
 	const struct statx *stx = &look->stx;
 
@@ -58,17 +58,17 @@ void entries_attr(const struct look *look, struct attr *ret_attr)
 	};
 }
 
-int entries_attr_of_fd(struct mounts *mounts, int fd, struct attr *ret_attr)
+int wire_entries_attr_of_fd(struct mounts *mounts, int fd, struct attr *ret_attr)
 {
 	struct look look;
 	int error = confine_look_at(mounts, fd, &look);
 
 	if (error == 0)
-		entries_attr(&look, ret_attr);
+		wire_entries_attr(&look, ret_attr);
 	return error;
 }
 
-int entries_attr_of(const struct held *held, struct attr *ret_attr)
+int wire_entries_attr_of(const struct held *held, struct attr *ret_attr)
 {
 	switch (held->kind) {
 	case NODE_TOP:
@@ -81,7 +81,7 @@ int entries_attr_of(const struct held *held, struct attr *ret_attr)
 	case NODE_EXPORT:
 		break;
 	}
-	return entries_attr_of_fd(held->nodes->mounts, held->fd, ret_attr);
+	return wire_entries_attr_of_fd(held->nodes->mounts, held->fd, ret_attr);
 }
 
 static int read_target(int fd, struct bytes *ret_target, void **ret_memory)
@@ -103,14 +103,14 @@ static int read_target(int fd, struct bytes *ret_target, void **ret_memory)
 	return 0;
 }
 
-int entries_enter(const struct held *parent, const char *name, struct look *look, bool keep,
+int wire_entries_enter(const struct held *parent, const char *name, struct look *look, bool keep,
 		  struct entry *ret_entry, void **ret_target)
 {
 	struct entry entry = {0};
 	int error;
 
 	*ret_target = NULL;
-	entries_attr(look, &entry.attr);
+	wire_entries_attr(look, &entry.attr);
 	if (S_ISLNK(look->stx.stx_mode)) {
 		error = read_target(look->fd, &entry.target, ret_target);
 		if (error < 0)
@@ -126,7 +126,7 @@ int entries_enter(const struct held *parent, const char *name, struct look *look
 	return 0;
 }
 
-int entries_make(const struct held *parent, const char *name, bool keep, struct entry *ret_entry,
+int wire_entries_make(const struct held *parent, const char *name, bool keep, struct entry *ret_entry,
 		 void **ret_target)
 {
 	LOOK look = LOOK_NULL;
@@ -136,5 +136,5 @@ int entries_make(const struct held *parent, const char *name, bool keep, struct 
 		return error;
 	if (deny_hides(parent->export->deny, &parent->identity, name, &look.identity))
 		return -ENOENT;
-	return entries_enter(parent, name, &look, keep, ret_entry, ret_target);
+	return wire_entries_enter(parent, name, &look, keep, ret_entry, ret_target);
 }
