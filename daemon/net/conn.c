@@ -29,6 +29,8 @@
 #define NOTSENT_MARK (128 * 1024)
 #define WHY_MAX      160
 
+static const char closed_text[] = "closed by the other end";
+
 enum conn_state { CONN_HANDSHAKE, CONN_OPEN, CONN_LINGER, CONN_DONE };
 
 struct conn {
@@ -189,7 +191,8 @@ static void give_input(struct conn *conn)
 	if (conn->state == CONN_OPEN)
 		conn->handler->input(conn->arg, conn);
 	if (conn->state == CONN_OPEN && conn->read_error)
-		fail(conn, conn->read_error, tls_error(conn->tls));
+		fail(conn, conn->read_error,
+		     conn->read_error == -ECONNRESET ? closed_text : tls_error(conn->tls));
 }
 
 static void go_on(struct conn *conn)
@@ -230,7 +233,8 @@ static void drop_input(struct conn *conn)
 	}
 }
 
-static void read_input(struct conn *conn)
+/* Returns -EAGAIN if the socket is empty, else 0. */
+static int read_input(struct conn *conn)
 {
 	size_t budget = READ_BUDGET, size;
 	void *space;
@@ -241,35 +245,36 @@ static void read_input(struct conn *conn)
 		r = tls_receive_space(conn->tls, &space, &size);
 		if (r < 0) {
 			fail(conn, r, strerror(-r));
-			return;
+			return 0;
 		}
 		if (size == 0) { /* the owner did not read all: it must have an error to meet */
 			go_on(conn);
-			return;
+			return 0;
 		}
 		n = recv(conn->fd, space, size, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EWOULDBLOCK)
-			return;
+			return -EAGAIN;
 		if (n < 0) {
 			fail(conn, -errno, strerror(errno));
-			return;
+			return 0;
 		}
 		if (n == 0) {
 			tls_receive_end(conn->tls);
 			go_on(conn);
 			if (conn->state == CONN_HANDSHAKE || conn->state == CONN_OPEN)
-				fail(conn, -ECONNRESET, "closed by the other end");
-			return;
+				fail(conn, -ECONNRESET, closed_text);
+			return 0;
 		}
 		conn->has_input = true;
 		tls_receive_commit(conn->tls, (size_t)n);
 		go_on(conn);
 		if ((size_t)n < size)
-			return; /* the socket is empty: spares one call */
+			return -EAGAIN; /* the socket is empty: spares one call */
 		budget -= (size_t)n < budget ? (size_t)n : budget;
 	}
+	return 0;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -279,7 +284,12 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	if (conn->state == CONN_DONE)
 		return;
 	if (status < 0) {
-		fail(conn, status, uv_strerror(status));
+		/* libuv polls no more. What has arrived is read yet, up to the error itself. */
+		conn->events = 0;
+		while (conn->state == CONN_HANDSHAKE || conn->state == CONN_OPEN)
+			if (read_input(conn) == -EAGAIN)
+				break;
+		fail(conn, -ECONNRESET, closed_text);
 		return;
 	}
 	if (conn->state == CONN_LINGER) {

@@ -38,7 +38,8 @@ struct conn_handler {
 	void (*closed)(void *arg, struct conn *conn, int error, const char *why);
 };
 
-#define CONN_OUTPUT_LOW (128 * 1024) /* `space` is called below it */
+/* `space` is called below it. With a frame on top it is still below TLS_OUTPUT_MARK. */
+#define CONN_OUTPUT_LOW (64 * 1024)
 
 /*
  * Takes over `fd`, a connected non-blocking stream socket (also on error). `handler` is borrowed

@@ -111,10 +111,11 @@ static void on_writable(uv_poll_t *poll, int status, int events)
 	socklen_t size = sizeof(int);
 	int error = 0;
 
-	if (status < 0)
-		error = -status;
-	else if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+	/* libuv calls any error of the socket EBADF; the socket knows which it was. */
+	if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		error = errno;
+	else if (error == 0 && status < 0)
+		error = -status;
 	if (error == 0) {
 		succeed(attempt);
 		return;

@@ -136,11 +136,12 @@ static bool send_batch(struct link *link)
 	size = encode_control(link, control, sizeof(control));
 	if (size > 0)
 		parts[n_parts++] = (struct iovec){control, size};
-	while (n_parts + 2 <= WRITE_PARTS && n < WRITE_PARTS / 2 && size < WRITE_SIZE) {
-		struct message *message = outbox_pop(&link->outbox);
+	while (n_parts + 2 <= WRITE_PARTS && n < WRITE_PARTS / 2) {
+		struct message *message = outbox_next(&link->outbox);
 
-		if (!message)
+		if (!message || (size > 0 && size + message_size(message) > WRITE_SIZE))
 			break;
+		outbox_pop(&link->outbox);
 		message->is_sent = true;
 		messages[n++] = message;
 		parts[n_parts++] = (struct iovec){message->head, message->head_size};
@@ -161,7 +162,7 @@ static bool send_batch(struct link *link)
 /* Gives the conn what it takes at once, to be sent while it closes. */
 static void say_goodbye(struct link *link)
 {
-	while (conn_output_size(link->conn) < CONN_OUTPUT_LOW && send_batch(link))
+	while (send_batch(link) && conn_output_size(link->conn) < CONN_OUTPUT_LOW)
 		;
 	conn_close(link->conn);
 	die(link);

@@ -66,7 +66,7 @@ void net_hello_ask(struct peer_link *link)
 
 static bool is_resumed(const struct net_peer *peer, const struct result_hello *result)
 {
-	return result->resumed && peer->has_session && peer->instance == result->instance &&
+	return peer->has_session && peer->instance == result->instance &&
 	       memcmp(peer->session_id, result->session.data, SESSION_ID_SIZE) == 0;
 }
 
@@ -128,6 +128,8 @@ void net_hello_take_reply(struct peer_link *link, const struct frame *frame)
 	client_attach(peer->client, link->link, resumed, (uint32_t)result.uid,
 		      (uint32_t)result.gid);
 	net_peer_prove(link);
+	if (link->is_dialled && !peer->is_removed)
+		net_peer_keep_address(peer, link->address);
 }
 
 /* --- as the server ---------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@
 static void on_retry(uv_timer_t *timer);
 static void on_down(uv_timer_t *timer);
 static void dial_over(struct net_peer *peer);
+static void retry_later(struct net_peer *peer);
 
 /* --- state ------------------------------------------------------------------------------------ */
 
@@ -124,6 +125,22 @@ static void on_link_timer_closed(uv_handle_t *handle)
 	drop_handle(peer);
 }
 
+/* The link that the peer's session was on is gone. If the peer thinks that it is on one that it had
+ * been on before (a late hello may have moved it), it would wait for ever for the answers to what
+ * it asked there: so that one ends too, and the peer comes again. */
+static void fail_left_links(struct net_peer *peer)
+{
+	size_t i = 0;
+
+	while (i < peer->n_links)
+		if (peer->links[i]->has_greeted) {
+			link_fail(peer->links[i]->link, -ECONNRESET, "left for another link");
+			i = 0;
+		} else {
+			i++;
+		}
+}
+
 /* The link has gone, or is about to: nothing uses it any more. */
 static void forget_link(struct peer_link *link)
 {
@@ -136,9 +153,11 @@ static void forget_link(struct peer_link *link)
 		}
 	if (client_link(peer->client) == link->link)
 		client_detach(peer->client);
-	if (peer->session && session_link(peer->session) == link->link)
-		session_detach(peer->session);
 	uv_close((uv_handle_t *)&link->timer, on_link_timer_closed);
+	if (peer->session && session_link(peer->session) == link->link) {
+		session_detach(peer->session);
+		fail_left_links(peer);
+	}
 }
 
 static void close_link(struct peer_link *link)
@@ -178,7 +197,9 @@ static void on_link_closed(void *arg, struct link *gone, int error, const char *
 		log_warning("net", "peer=%s address=%s text=\"link ended\" error=%s",
 			    LOG_VALUE(peer->name), link->address, LOG_VALUE(why));
 	}
-	net_peer_note(peer, why);
+	net_peer_note(peer, error == -EACCES ? "the peer does not know us; pair again" : why);
+	if (!link->is_answered && peer->n_links == 0 && !peer->is_removed)
+		retry_later(peer); /* it was of no use: no hurry */
 	net_peer_settle(peer);
 }
 
@@ -314,7 +335,9 @@ static void on_link_timer(uv_timer_t *timer)
 	uv_timer_start(timer, on_link_timer, peer->net->times.handshake, 0);
 }
 
-/* Says hello on the best link, if our client is not there or on its way already. */
+/* Says hello on the best link, if our client is not there. One hello at a time: which of two the
+ * server took last, and so where our session is, could not be told from the order of the answers.
+ */
 static void choose_link(struct net_peer *peer)
 {
 	struct peer_link *best = NULL, *now = find_link(peer, client_link(peer->client));
@@ -322,15 +345,15 @@ static void choose_link(struct net_peer *peer)
 	for (size_t i = 0; i < peer->n_links; i++) {
 		struct peer_link *link = peer->links[i];
 
+		if (link->is_asked && !link->is_answered)
+			return;
 		if (!best || is_better(peer, link, best))
 			best = link;
 	}
-	if (!best || best == now || (best->is_asked && !best->is_answered))
-		return;
-	if (!now || is_better(peer, best, now))
+	if (best && best != now)
 		net_hello_ask(best);
-	else
-		link_ping(now->link);
+	if (now && peer->n_links > 1)
+		link_ping(now->link); /* is it dead, that the peer dials? */
 }
 
 /* Closes the links that we dialled and nobody uses. */
@@ -443,16 +466,6 @@ static void retry_later(struct net_peer *peer)
 	uv_timer_start(&peer->retry, on_retry, pause, 0);
 }
 
-static int verify(void *arg, enum tls_protocol protocol,
-		  const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE])
-{
-	struct net_peer *peer = arg;
-
-	return memcmp(fingerprint, peer->fingerprint, IDENTITY_FINGERPRINT_SIZE) == 0
-		   ? 0
-		   : -EKEYREJECTED;
-}
-
 static void put_first(struct net_peer *peer, const char *address)
 {
 	char text[ADDRESS_MAX];
@@ -471,19 +484,32 @@ static void put_first(struct net_peer *peer, const char *address)
 	memcpy(peer->addresses[0], text, sizeof(text));
 }
 
+void net_peer_keep_address(struct net_peer *peer, const char *address)
+{
+	const struct net_observer *observer = peer->net->observer;
+
+	put_first(peer, address);
+	if (observer && observer->address)
+		observer->address(peer->net->arg, peer, address);
+}
+
+static int verify(void *arg, enum tls_protocol protocol,
+		  const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE])
+{
+	struct net_peer *peer = arg;
+
+	return memcmp(fingerprint, peer->fingerprint, IDENTITY_FINGERPRINT_SIZE) == 0
+		   ? 0
+		   : -EKEYREJECTED;
+}
+
 static void on_dial_opened(void *arg, struct conn *conn)
 {
 	struct net_peer *peer = arg;
-	const struct net_observer *observer = peer->net->observer;
-	char address[ADDRESS_MAX];
 
-	snprintf(address, sizeof(address), "%s", peer->dial_address);
 	peer->dial_conn = NULL;
 	forget_dial(peer);
-	put_first(peer, address);
-	net_peer_take_conn(peer, conn, true, address);
-	if (!peer->is_removed && observer && observer->address)
-		observer->address(peer->net->arg, peer, address);
+	net_peer_take_conn(peer, conn, true, peer->dial_address);
 }
 
 static void on_dial_closed(void *arg, struct conn *conn, int error, const char *why)
@@ -543,7 +569,8 @@ static void begin_dial(struct net_peer *peer)
 		addresses[i] = peer->addresses[i];
 	peer->dialled_at = net_now(peer->net);
 	if (peer->n_addresses == 0) {
-		net_peer_note(peer, "no address known");
+		if (peer->error[0] == '\0')
+			net_peer_note(peer, "no address known");
 		return; /* until one is announced, or the peer comes to us */
 	}
 	if (dial_new(&peer->dial, &peer->net->room, addresses, peer->n_addresses,

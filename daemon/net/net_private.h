@@ -119,6 +119,8 @@ void net_peer_settle(struct net_peer *peer);
 void net_peer_fail_link(struct peer_link *link, int error, const char *why);
 /* Dials at once, or as soon as is decent. */
 void net_peer_dial(struct net_peer *peer);
+/* It was dialled there and is the peer indeed. */
+void net_peer_keep_address(struct net_peer *peer, const char *address);
 /* The first proof of life on a link. */
 void net_peer_prove(struct peer_link *link);
 

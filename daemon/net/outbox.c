@@ -69,12 +69,17 @@ static void take(struct outbox *outbox, struct message *message)
 		outbox->n_bulk[bucket(message->keys[i])]--;
 }
 
-struct message *outbox_pop(struct outbox *outbox)
+struct message *outbox_next(struct outbox *outbox)
 {
 	struct message *message = TAILQ_FIRST(&outbox->urgent);
 
-	if (!message)
-		message = TAILQ_FIRST(&outbox->bulk);
+	return message ? message : TAILQ_FIRST(&outbox->bulk);
+}
+
+struct message *outbox_pop(struct outbox *outbox)
+{
+	struct message *message = outbox_next(outbox);
+
 	if (message)
 		take(outbox, message);
 	return message;

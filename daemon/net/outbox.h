@@ -26,6 +26,8 @@ void outbox_clear(struct outbox *outbox);
 void outbox_push(struct outbox *outbox, struct message *message);
 /* The next one to be sent, with the outbox's reference, or NULL. */
 struct message *outbox_pop(struct outbox *outbox);
+/* The same, without taking it. */
+struct message *outbox_next(struct outbox *outbox);
 /* Takes out a queued message. */
 void outbox_remove(struct outbox *outbox, struct message *message);
 bool outbox_is_empty(const struct outbox *outbox);

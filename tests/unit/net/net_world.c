@@ -441,6 +441,11 @@ static void on_session_lost(void *arg)
 static const struct transport_listener listener = {.session_new = on_session_new,
 						   .session_lost = on_session_lost};
 
+void world_listen(struct end *end)
+{
+	end->transport->ops->listen(end->transport, &listener, end);
+}
+
 static void end_open(struct world *world, struct end *end, const char *name, uint16_t port)
 {
 	struct net_options options = {
@@ -493,7 +498,7 @@ static void end_pair(struct world *world, struct end *end, struct end *other, in
 	snprintf(text, sizeof(text), "127.0.0.1:%d", port);
 	cr_assert_eq(net_peer_add(end->net, &options, &end->peer), 0);
 	end->transport = net_peer_transport(end->peer);
-	end->transport->ops->listen(end->transport, &listener, end);
+	world_listen(end);
 }
 
 static void on_tick(uv_timer_t *timer)

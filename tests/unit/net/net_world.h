@@ -78,6 +78,7 @@ struct end {
 	struct net_observer observer;
 	unsigned n_states, n_up, n_lost, n_down, n_proved, n_unpaired, n_strangers, n_addresses;
 	unsigned n_session_new, n_session_lost;
+	void *data; /* the test's */
 };
 
 struct world {
@@ -114,6 +115,8 @@ void world_restart(struct world *world, struct end *end);
 void world_until_up(struct world *world);
 /* Some turns of the loop: what is about to happen has its chance, to show what must not happen. */
 void world_turns(struct world *world, unsigned n);
+
+void world_listen(struct end *end); /* to its transport, as at the start */
 
 bool is_up(const struct end *end);
 
