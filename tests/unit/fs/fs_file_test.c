@@ -222,6 +222,30 @@ Test(fs_file, answer_that_a_write_overtook_does_not_show_the_old_size)
 	finish(kernel);
 }
 
+Test(fs_file, older_answer_that_comes_after_a_write_shows_what_was_written)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fs_fake_object *object = add_file(kernel, "note", 10);
+	struct fs_kernel_file file;
+	struct fuse_entry_out entry;
+	uint64_t desk = fs_kernel_walk(kernel, "desk");
+
+	cr_assert_eq(fs_kernel_file_open(kernel, "desk/note", O_RDWR, &file), 0);
+	cr_assert_eq(fs_kernel_file_write(kernel, &file, 0, "0123456789abcdef", 16), 16);
+	/* As the peer saw it before the write. */
+	object->ctime.tv_sec--;
+	object->size = 10;
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "note", &entry), 0);
+	cr_assert_eq(entry.attr.size, 16);
+	cr_assert_eq(entry.attr_valid + entry.attr_valid_nsec, 0);
+	/* But not for ever: clocks may be set back. */
+	fs_kernel_pass(kernel, 2 * SECOND);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "note", &entry), 0);
+	cr_assert_eq(entry.attr.size, 10);
+	cr_assert_eq(fs_kernel_file_close(kernel, &file), 0);
+	finish(kernel);
+}
+
 Test(fs_file, written_file_has_the_bytes)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
