@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/peer_call_args.h"
+#include "fs_fake_files.h"
 
 struct transport_call {
 	struct fs_fake *fake;
@@ -20,17 +22,6 @@ struct transport_call {
 	struct fs_fake_object *dir;
 	size_t at;
 	uint64_t under_way;
-};
-
-union result {
-	struct result_lookup lookup;
-	struct result_getattr getattr;
-	struct result_readdir readdir;
-	struct result_readlink readlink;
-	struct result_create create;
-	struct result_open open;
-	struct result_statfs statfs;
-	struct result_write write;
 };
 
 /* --- the tree --------------------------------------------------------------------------------- */
@@ -104,7 +95,7 @@ void fs_fake_remove(struct fs_fake_object *parent, const char *name)
 	remove_name(parent, find_name(parent, (struct bytes){(const uint8_t *)name, strlen(name)}));
 }
 
-static struct fs_fake_object *object_of(struct fs_fake *fake, uint64_t number)
+struct fs_fake_object *fs_fake_object_of(struct fs_fake *fake, uint64_t number)
 {
 	if (number == OPS_ROOT_NODE)
 		return fake->root;
@@ -130,7 +121,7 @@ static void give_number(struct fs_fake *fake, struct fs_fake_object *object)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-static struct attr attr_of(const struct fs_fake_object *object)
+struct attr fs_fake_attr(const struct fs_fake_object *object)
 {
 	return (struct attr){
 	    .fs = 7,
@@ -150,7 +141,7 @@ static struct attr attr_of(const struct fs_fake_object *object)
 
 static struct entry give_out(struct fs_fake *fake, struct fs_fake_object *object)
 {
-	struct entry entry = {.attr = attr_of(object)};
+	struct entry entry = {.attr = fs_fake_attr(object)};
 
 	if (!object->count)
 		give_number(fake, object);
@@ -183,7 +174,7 @@ static int make(struct fs_fake *fake, struct fs_fake_object *parent, struct byte
 static int do_rename(struct fs_fake *fake, struct fs_fake_object *parent,
 		     const struct args_rename *args)
 {
-	struct fs_fake_object *new_parent = object_of(fake, args->new_parent);
+	struct fs_fake_object *new_parent = fs_fake_object_of(fake, args->new_parent);
 	struct fs_fake_name *from = find_name(parent, args->name), *to;
 	struct fs_fake_object *object;
 	char text[OPS_NAME_MAX + 1];
@@ -233,7 +224,8 @@ static struct buffer batch_of(struct transport_call *call)
 	return buffer;
 }
 
-static int answer(struct transport_call *call, struct fs_fake_object *node, union result *result)
+static int answer(struct transport_call *call, struct fs_fake_object *node,
+		  union fs_fake_result *result, void **ret_frame)
 {
 	struct fs_fake *fake = call->fake;
 	struct fs_fake_object *made = NULL;
@@ -248,7 +240,7 @@ static int answer(struct transport_call *call, struct fs_fake_object *node, unio
 		result->lookup.entry = give_out(fake, name->object);
 		return 0;
 	case OP_GETATTR:
-		result->getattr.attr = attr_of(node);
+		result->getattr.attr = fs_fake_attr(node);
 		return 0;
 	case OP_SETATTR: {
 		const struct args_setattr *args = call->args;
@@ -262,7 +254,7 @@ static int answer(struct transport_call *call, struct fs_fake_object *node, unio
 		if (args->valid & SETATTR_MTIME)
 			node->mtime = args->mtime;
 		node->ctime.tv_sec++;
-		result->getattr.attr = attr_of(node);
+		result->getattr.attr = fs_fake_attr(node);
 		return 0;
 	}
 	case OP_READLINK:
@@ -295,7 +287,7 @@ static int answer(struct transport_call *call, struct fs_fake_object *node, unio
 	}
 	case OP_LINK: {
 		const struct args_link *args = call->args;
-		struct fs_fake_object *parent = object_of(fake, args->parent);
+		struct fs_fake_object *parent = fs_fake_object_of(fake, args->parent);
 		char text[OPS_NAME_MAX + 1];
 
 		if (!parent)
@@ -330,8 +322,25 @@ static int answer(struct transport_call *call, struct fs_fake_object *node, unio
 	case OP_ACCESS:
 	case OP_FSYNCDIR:
 		return 0;
+	case OP_CREATE: {
+		const struct args_create *args = call->args;
+
+		name = find_name(node, args->name);
+		if (name && (args->flags & O_EXCL))
+			return -EEXIST;
+		if (name)
+			made = name->object;
+		else
+			error = make(fake, node, args->name,
+				     S_IFREG | (mode_t)(args->mode & ~args->umask), &made);
+		if (error)
+			return error;
+		result->create.entry = give_out(fake, made);
+		result->create.handle = fs_fake_file_open(fake, made, args->flags);
+		return 0;
+	}
 	default:
-		return -EOPNOTSUPP;
+		return fs_fake_file_answer(fake, node, call->op, call->args, result, ret_frame);
 	}
 	if (!error)
 		result->lookup.entry = give_out(fake, made);
@@ -388,7 +397,7 @@ static int fake_event(struct transport *transport, uint16_t op, const void *args
 		int error = codec_list_next(&list, &forgotten_record, &forgotten, NULL);
 
 		assert(!error);
-		object = object_of(fake, forgotten.node);
+		object = fs_fake_object_of(fake, forgotten.node);
 		assert(object && object->count >= forgotten.count);
 		object->count -= forgotten.count;
 	}
@@ -401,10 +410,6 @@ static void fake_consumed(struct transport_call *call, unsigned channel, size_t 
 	call->under_way -= bytes;
 }
 
-static void fake_frame_ref(void *frame)
-{
-}
-
 static enum transport_state fake_state(struct transport *transport)
 {
 	return ((struct fs_fake *)transport)->is_down ? TRANSPORT_DOWN : TRANSPORT_UP;
@@ -412,7 +417,8 @@ static enum transport_state fake_state(struct transport *transport)
 
 static void fake_measure(struct transport *transport, uint64_t *ret_rtt_us, uint64_t *ret_rate)
 {
-	*ret_rtt_us = *ret_rate = 0;
+	*ret_rtt_us = ((struct fs_fake *)transport)->rtt_us;
+	*ret_rate = 0;
 }
 
 static void fake_listen(struct transport *transport, const struct transport_listener *listener,
@@ -430,8 +436,8 @@ static const struct transport_ops ops = {
     .abandon = fake_abandon,
     .event = fake_event,
     .consumed = fake_consumed,
-    .frame_ref = fake_frame_ref,
-    .frame_unref = fake_frame_ref,
+    .frame_ref = fs_fake_frame_ref,
+    .frame_unref = fs_fake_frame_unref,
     .state = fake_state,
     .measure = fake_measure,
     .listen = fake_listen,
@@ -447,10 +453,10 @@ static void free_call(struct transport_call *call)
 static bool answer_call(struct transport_call *call)
 {
 	struct fs_fake *fake = call->fake;
-	struct fs_fake_object *node = object_of(fake, *(uint64_t *)call->args);
+	struct fs_fake_object *node = fs_fake_object_of(fake, *(uint64_t *)call->args);
 	struct transport_reply reply = {0};
 	struct buffer entries = {0};
-	union result result = {0};
+	union fs_fake_result result = {0};
 
 	reply.error = call->is_cancelled && !fake->ignores_cancel ? -EINTR : fake->error[call->op];
 	if (!reply.error && !node)
@@ -458,15 +464,17 @@ static bool answer_call(struct transport_call *call)
 	if (!reply.error && call->op == OP_READDIR) {
 		call->dir = node;
 		entries = batch_of(call);
-		result.readdir.attr = attr_of(node);
+		result.readdir.attr = fs_fake_attr(node);
 		result.readdir.entries = (struct bytes){entries.data, entries.size};
 		result.readdir.more = reply.more = call->at < node->n_names;
 	} else if (!reply.error) {
-		reply.error = answer(call, node, &result);
+		reply.error = answer(call, node, &result, &reply.frame);
 	}
 	reply.result = reply.error ? NULL : &result;
 	call->is_streaming = reply.more;
 	call->handler->reply(call->arg, &reply);
+	if (reply.frame)
+		fs_fake_frame_unref(reply.frame);
 	buffer_deinit(&entries);
 	return call->is_streaming;
 }
@@ -517,8 +525,14 @@ unsigned fs_fake_pump(struct fs_fake *fake)
 		if (!calls->is_gone && calls->is_streaming) {
 			lives = stream_on(calls, &n);
 		} else if (!calls->is_gone) {
-			lives = answer_call(calls);
-			n++;
+			/* A lock that somebody else has is waited for. */
+			if (!fs_fake_file_waits(fake, calls->op, calls->args) ||
+			    (calls->is_cancelled && !fake->ignores_cancel)) {
+				lives = answer_call(calls);
+				n++;
+			} else {
+				lives = true;
+			}
 		}
 		if (lives) {
 			*fake->calls_end = calls;
@@ -542,6 +556,7 @@ void fs_fake_session_new(struct fs_fake *fake)
 		memset(fake->by_number, 0, fake->n_numbers * sizeof(*fake->by_number));
 	for (struct fs_fake_object *object = fake->objects; object; object = object->next)
 		object->count = object->number = 0;
+	fs_fake_files_lost(fake);
 	fake->listener->session_new(fake->listener_arg, 4000, 4000);
 	for (; calls; calls = next) {
 		next = calls->next;
@@ -609,9 +624,12 @@ void fs_fake_free(struct fs_fake *fake)
 		for (size_t i = 0; i < object->n_names; i++)
 			free(object->names[i].name);
 		free(object->names);
+		fs_fake_file_free(object);
 		free(object->target);
 		free(object);
 	}
+	fs_fake_files_lost(fake);
+	assert(!fake->n_frames);
 	free(fake->by_number);
 	free(fake);
 }

@@ -19,7 +19,9 @@ struct fs_fake_object {
 	uint32_t uid, gid;
 	uint64_t size, rdev;
 	struct timespec mtime, ctime;
-	char *target; /* of a symbolic link */
+	char *target;  /* of a symbolic link */
+	uint8_t *data; /* of a file: `size` bytes */
+	struct fs_fake_lock *locks;
 	/* of a directory */
 	struct fs_fake_name *names;
 	size_t n_names;
@@ -51,6 +53,14 @@ struct fs_fake {
 	uint64_t most_streamed; /* bytes under way at most */
 	int error[64];          /* an operation's answer instead of doing it; 0: none */
 	const char *root_path;  /* READLINK of node 1 */
+	/* files (fs_fake_files.c) */
+	struct fs_fake_handle *handles; /* open ones */
+	uint64_t last_handle;
+	unsigned n_handles, n_frames;
+	uint64_t space;       /* files may not grow beyond that; 0: no limit */
+	uint64_t rtt_us;      /* what measure says */
+	unsigned n_whole;     /* OPENs answered with the content */
+	uint64_t bytes_asked; /* of READs */
 };
 
 struct fs_fake *fs_fake_new(void);
@@ -72,6 +82,14 @@ void fs_fake_reverse(struct fs_fake *fake);
 
 /* The server was restarted: numbers mean nothing any more; what was asked fails with ENOTCONN. */
 void fs_fake_session_new(struct fs_fake *fake);
+
+/* Sets a file's contents, and its times one second on. */
+void fs_fake_set(struct fs_fake *fake, struct fs_fake_object *file, const void *data, size_t size);
+
+/* Somebody else takes or drops a lock of the whole file. */
+void fs_fake_lock(struct fs_fake_object *file, bool locked);
+/* Anybody has one. */
+bool fs_fake_is_locked(const struct fs_fake_object *file);
 
 /* References given out and not forgotten, of all objects. */
 uint64_t fs_fake_outstanding(const struct fs_fake *fake);
