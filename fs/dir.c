@@ -39,7 +39,8 @@ struct dir_handle {
 	struct listing_reader reader;
 	struct parked parked; /* the READDIR, or OPENDIR, that waits */
 	struct fs *fs;
-	struct fs_node *node; /* held */
+	struct fs_node *node;           /* held */
+	struct dir_handle *prev, *next; /* fs->dir_handles */
 	size_t size;
 	uint64_t offset;
 	bool plus;
@@ -297,6 +298,21 @@ static struct dir_handle *handle_of(const struct fuse_file_info *info)
 	return (struct dir_handle *)(uintptr_t)info->fh;
 }
 
+static void free_handle(struct dir_handle *handle)
+{
+	struct fs *fs = handle->fs;
+	struct fs_node *node = handle->node;
+
+	listing_reader_end(&handle->reader);
+	*(handle->prev ? &handle->prev->next : &fs->dir_handles) = handle->next;
+	if (handle->next)
+		handle->next->prev = handle->prev;
+	if (handle->parked.req)
+		fuse_reply_err(parked_take(&handle->parked), EINTR);
+	free(handle);
+	node_drop(fs, node);
+}
+
 /* One entry into the buffer: its size there, which may be too large for it. `ret_node` is what was
  * looked up with it, or NULL. */
 static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listing_entry *entry,
@@ -444,12 +460,8 @@ static void go_on(struct dir_handle *handle)
 		error = listing->error;
 	req = parked_take(&handle->parked);
 	if (error) {
-		if (handle->is_opening) {
-			listing_reader_end(&handle->reader);
-			handle->is_opening = false;
-			node_drop(handle->fs, handle->node);
-			free(handle);
-		}
+		if (handle->is_opening)
+			free_handle(handle);
 		fuse_reply_err(req, -error);
 	} else if (handle->is_opening) {
 		handle->is_opening = false;
@@ -507,6 +519,10 @@ void dir_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 	handle->fs = fs;
 	handle->node = node;
 	node_hold(node);
+	handle->next = fs->dir_handles;
+	if (handle->next)
+		handle->next->prev = handle;
+	fs->dir_handles = handle;
 	info->fh = (uint64_t)(uintptr_t)handle;
 	if (is_readable(fs, node) || !node_peer(fs, node)->transport) {
 		if (fuse_reply_open(req, info))
@@ -565,14 +581,26 @@ void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
 
 void dir_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	struct dir_handle *handle = handle_of(info);
-	struct fs *fs = handle->fs;
-
-	listing_reader_end(&handle->reader);
-	free(handle);
-	node_drop(fs, node);
+	free_handle(handle_of(info));
 	if (req)
 		fuse_reply_err(req, 0);
+}
+
+void dir_forget_listings(struct fs_peer *peer)
+{
+	struct listing *listing = peer->fs->listings_oldest, *newer;
+
+	for (; listing; listing = newer) {
+		newer = listing->newer;
+		if (listing->peer == peer)
+			forget_listing(peer->fs, listing->node);
+	}
+}
+
+void dir_free_handles(struct fs *fs)
+{
+	while (fs->dir_handles)
+		free_handle(fs->dir_handles);
 }
 
 /* --- fsyncdir --------------------------------------------------------------------------------- */
