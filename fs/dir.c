@@ -16,7 +16,7 @@
 #include "fs/root.h"
 
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
-#define DIR_MISSES       3  /* single questions in a second, before all is asked for */
+#define DIR_MISSES       3  /* single questions in a row, before all is asked for */
 #define DIR_PER_MISS     32 /* entries that are worth one such question */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
 #define DIR_TOLD         8
@@ -26,7 +26,7 @@ struct dir {
 	struct listing *listing;
 	uint64_t ask_until;  /* it is asked each time until then */
 	uint64_t changed_at; /* last changed from here */
-	uint64_t miss_since;
+	uint64_t missed_at;  /* the last single question */
 	uint32_t n_misses;
 	uint64_t n_last; /* entries of the last listing */
 	/* Names of which the kernel was told that they are absent: a ring. */
@@ -216,10 +216,9 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 		return;
 	if (is_absent)
 		remember_told(dir, name);
-	if (now - dir->miss_since > FS_SECOND) {
-		dir->miss_since = now;
+	if (now - dir->missed_at > FS_SECOND)
 		dir->n_misses = 0;
-	}
+	dir->missed_at = now;
 	/* While files are made in it, each listing would be void at once. */
 	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || dir->listing ||
 	    (dir->changed_at && now - dir->changed_at < 2 * FS_SECOND) ||
@@ -343,7 +342,7 @@ static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listin
 		node = NULL;
 	}
 	if (node) {
-		left = now < listing->until ? listing->until - now : 0;
+		left = now < entry->until ? entry->until - now : 0;
 		attr_map_entry(fs, node, attr, left, &param);
 		node_looked_up(node);
 		*ret_node = node;
