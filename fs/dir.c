@@ -16,7 +16,7 @@
 #include "fs/root.h"
 
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
-#define DIR_MISSES       3  /* single questions in a second, before all is asked for */
+#define DIR_MISSES       3  /* single questions in a row, before all is asked for */
 #define DIR_PER_MISS     32 /* entries that are worth one such question */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
 #define DIR_TOLD         8
@@ -26,7 +26,7 @@ struct dir {
 	struct listing *listing;
 	uint64_t ask_until;  /* it is asked each time until then */
 	uint64_t changed_at; /* last changed from here */
-	uint64_t miss_since;
+	uint64_t missed_at;  /* the last single question */
 	uint32_t n_misses;
 	uint64_t n_last; /* entries of the last listing */
 	/* Names of which the kernel was told that they are absent: a ring. */
@@ -39,7 +39,8 @@ struct dir_handle {
 	struct listing_reader reader;
 	struct parked parked; /* the READDIR, or OPENDIR, that waits */
 	struct fs *fs;
-	struct fs_node *node; /* held */
+	struct fs_node *node;           /* held */
+	struct dir_handle *prev, *next; /* fs->dir_handles */
 	size_t size;
 	uint64_t offset;
 	bool plus;
@@ -215,10 +216,9 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 		return;
 	if (is_absent)
 		remember_told(dir, name);
-	if (now - dir->miss_since > FS_SECOND) {
-		dir->miss_since = now;
+	if (now - dir->missed_at > FS_SECOND)
 		dir->n_misses = 0;
-	}
+	dir->missed_at = now;
 	/* While files are made in it, each listing would be void at once. */
 	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || dir->listing ||
 	    (dir->changed_at && now - dir->changed_at < 2 * FS_SECOND) ||
@@ -297,6 +297,21 @@ static struct dir_handle *handle_of(const struct fuse_file_info *info)
 	return (struct dir_handle *)(uintptr_t)info->fh;
 }
 
+static void free_handle(struct dir_handle *handle)
+{
+	struct fs *fs = handle->fs;
+	struct fs_node *node = handle->node;
+
+	listing_reader_end(&handle->reader);
+	*(handle->prev ? &handle->prev->next : &fs->dir_handles) = handle->next;
+	if (handle->next)
+		handle->next->prev = handle->prev;
+	if (handle->parked.req)
+		fuse_reply_err(parked_take(&handle->parked), EINTR);
+	free(handle);
+	node_drop(fs, node);
+}
+
 /* One entry into the buffer: its size there, which may be too large for it. `ret_node` is what was
  * looked up with it, or NULL. */
 static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listing_entry *entry,
@@ -327,7 +342,7 @@ static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listin
 		node = NULL;
 	}
 	if (node) {
-		left = now < listing->until ? listing->until - now : 0;
+		left = now < entry->until ? entry->until - now : 0;
 		attr_map_entry(fs, node, attr, left, &param);
 		node_looked_up(node);
 		*ret_node = node;
@@ -444,12 +459,8 @@ static void go_on(struct dir_handle *handle)
 		error = listing->error;
 	req = parked_take(&handle->parked);
 	if (error) {
-		if (handle->is_opening) {
-			listing_reader_end(&handle->reader);
-			handle->is_opening = false;
-			node_drop(handle->fs, handle->node);
-			free(handle);
-		}
+		if (handle->is_opening)
+			free_handle(handle);
 		fuse_reply_err(req, -error);
 	} else if (handle->is_opening) {
 		handle->is_opening = false;
@@ -507,6 +518,10 @@ void dir_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 	handle->fs = fs;
 	handle->node = node;
 	node_hold(node);
+	handle->next = fs->dir_handles;
+	if (handle->next)
+		handle->next->prev = handle;
+	fs->dir_handles = handle;
 	info->fh = (uint64_t)(uintptr_t)handle;
 	if (is_readable(fs, node) || !node_peer(fs, node)->transport) {
 		if (fuse_reply_open(req, info))
@@ -565,14 +580,26 @@ void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
 
 void dir_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	struct dir_handle *handle = handle_of(info);
-	struct fs *fs = handle->fs;
-
-	listing_reader_end(&handle->reader);
-	free(handle);
-	node_drop(fs, node);
+	free_handle(handle_of(info));
 	if (req)
 		fuse_reply_err(req, 0);
+}
+
+void dir_forget_listings(struct fs_peer *peer)
+{
+	struct listing *listing = peer->fs->listings_oldest, *newer;
+
+	for (; listing; listing = newer) {
+		newer = listing->newer;
+		if (listing->peer == peer)
+			forget_listing(peer->fs, listing->node);
+	}
+}
+
+void dir_free_handles(struct fs *fs)
+{
+	while (fs->dir_handles)
+		free_handle(fs->dir_handles);
 }
 
 /* --- fsyncdir --------------------------------------------------------------------------------- */

@@ -31,6 +31,12 @@ void dir_changed(struct fs *fs, struct fs_node *node);
 void dir_ask_each_time(struct fs *fs, struct fs_node *node);
 bool dir_is_asked_each_time(struct fs *fs, const struct fs_node *node);
 
+/* The peer is removed: no listing of it is believed. */
+void dir_forget_listings(struct fs_peer *peer);
+
+/* The mount ends: directories that programs still have open are closed. */
+void dir_free_handles(struct fs *fs);
+
 /* What is remembered goes with the node. */
 void dir_node_free(struct fs *fs, struct fs_node *node);
 

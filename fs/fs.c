@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fs/attr_map.h"
+#include "fs/dir.h"
 #include "fs/fuse_channel.h"
 #include "fs/fuse_ops.h"
 #include "fs/peer.h"
@@ -411,6 +412,7 @@ void fs_free(struct fs *fs)
 	for (unsigned i = 0; i < fs->n_peers; i++)
 		if (fs->peers[i])
 			notify_stop(fs->peers[i]);
+	dir_free_handles(fs);
 	if (fs->session) {
 		fuse_session_destroy(fs->session);
 		free(fs->buffer.mem);
@@ -420,7 +422,8 @@ void fs_free(struct fs *fs)
 	if (fs->root)
 		node_free_all(fs);
 	for (unsigned i = 0; i < fs->n_peers; i++)
-		peer_free(fs->peers[i]);
+		if (fs->peers[i] && !fs->peers[i]->n_nodes)
+			peer_free(fs->peers[i]);
 	free(fs->peers);
 	free(fs->mount_point);
 	free(fs);

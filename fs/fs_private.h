@@ -20,6 +20,7 @@ struct node_attr;
 struct parked;
 struct notify_done;
 struct listing;
+struct dir_handle;
 
 /* A timer of one of our rooms, embedded; zero-initialised, with `fn` set. */
 struct fs_timer {
@@ -58,6 +59,7 @@ struct fs {
 	uint64_t n_freed; /* nodes and entries since memory was last trimmed */
 	struct node_attr *attrs_oldest, *attrs_newest;
 
+	struct dir_handle *dir_handles;                    /* open directories */
 	struct listing *listings_oldest, *listings_newest; /* believed for a second (dir.c) */
 	size_t listings_bytes;
 	struct fs_timer listings_timer;

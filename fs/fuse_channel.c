@@ -45,7 +45,9 @@ static ssize_t channel_write(int fd, struct iovec *iov, int count, void *arg)
 int fuse_channel_attach(struct fs *fs)
 {
 	static const struct fuse_custom_io io = {.writev = channel_write, .read = channel_read};
-	int error = fuse_session_custom_io(fs->session, &io, fs->fd);
+	/* libfuse closes this one when it unmounts. */
+	int fd = fs->is_mounted ? fuse_session_fd(fs->session) : fs->fd;
+	int error = fuse_session_custom_io(fs->session, &io, fd);
 
 	return error > 0 ? -error : error;
 }

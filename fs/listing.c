@@ -26,6 +26,7 @@ struct stored {
 /* Entries grow from the start of `data`, their offsets (in units of 8 bytes) from its end. */
 struct listing_chunk {
 	uint64_t first; /* position of its first entry */
+	uint64_t until; /* its entries are believed: a second from when it began to come */
 	uint32_t n;
 	uint32_t used;
 	uint32_t capacity;
@@ -115,6 +116,7 @@ static struct listing_chunk *chunk_with_room(struct listing *listing, size_t nee
 		return NULL;
 	chunk->capacity = (uint32_t)listing->chunk_size;
 	chunk->first = listing->n;
+	chunk->until = fs_now(listing->peer->fs) + FS_TRUST;
 	chunk->n = 0;
 	chunk->used = 0;
 	listing->chunks[listing->n_chunks++] = chunk;
@@ -139,6 +141,25 @@ static void wake_readers(struct listing *listing)
 	}
 }
 
+/* Whether more is there than the fastest reader can use while it is fresh. */
+static bool is_far_ahead(const struct listing *listing)
+{
+	uint64_t position = listing->readers ? 0 : UINT64_MAX;
+	size_t bytes = 0;
+
+	for (const struct listing_reader *reader = listing->readers; reader; reader = reader->next)
+		if (reader->position > position)
+			position = reader->position;
+	for (size_t i = listing->n_chunks; i > listing->n_gone && bytes <= LISTING_AHEAD; i--) {
+		const struct listing_chunk *chunk = listing->chunks[i - 1];
+
+		if (chunk->first <= position)
+			break;
+		bytes += sizeof(*chunk) + chunk->capacity;
+	}
+	return bytes > LISTING_AHEAD;
+}
+
 /* Lets go of what all readers have passed, and pays for what may come then. */
 static void release_passed(struct listing *listing)
 {
@@ -157,7 +178,8 @@ static void release_passed(struct listing *listing)
 		free(listing->index);
 		listing->index = NULL;
 	}
-	if (listing->unpaid && listing->bytes <= LISTING_KEEP && listing->call) {
+	if (listing->unpaid && listing->bytes <= LISTING_KEEP && listing->call &&
+	    !is_far_ahead(listing)) {
 		size_t bytes = listing->unpaid;
 
 		listing->unpaid = 0;
@@ -378,8 +400,10 @@ void listing_wait(struct listing_reader *reader)
 	release_passed(reader->listing);
 }
 
-static void take_out(struct stored *stored, struct listing_entry *ret_entry)
+static void take_out(struct listing_chunk *chunk, uint32_t i, struct listing_entry *ret_entry)
 {
+	struct stored *stored = stored_at(chunk, i);
+
 	*ret_entry = (struct listing_entry){
 	    .name = {.data = (const uint8_t *)stored->name, .size = stored->name_size},
 	    .entry = {.node = stored->node,
@@ -398,6 +422,7 @@ static void take_out(struct stored *stored, struct listing_entry *ret_entry)
 			       .ctime = {stored->ctime_s, stored->ctime_ns}},
 		      .target = {.data = (const uint8_t *)stored->name + stored->name_size + 1,
 				 .size = stored->target_size}},
+	    .until = chunk->until,
 	    .is_taken = stored->is_taken,
 	    .at = stored,
 	};
@@ -421,7 +446,7 @@ int listing_get(const struct listing *listing, uint64_t position, struct listing
 			high = middle;
 	}
 	chunk = listing->chunks[low];
-	take_out(stored_at(chunk, (uint32_t)(position - chunk->first)), ret_entry);
+	take_out(chunk, (uint32_t)(position - chunk->first), ret_entry);
 	return 1;
 }
 

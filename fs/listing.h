@@ -7,7 +7,8 @@
  *
  * It streams: readers get what is there and wait for more. Beyond LISTING_KEEP bytes it lets go of
  * what all its readers have passed and asks for more only then, so that a directory of any size
- * takes bounded memory. Who wants to go back needs a new listing.
+ * takes bounded memory. Who wants to go back needs a new listing. It also does not come faster than
+ * it is read: what is delivered must be fresh, or the kernel would ask for each name again.
  */
 #ifndef FS_LISTING_H
 #define FS_LISTING_H
@@ -15,6 +16,7 @@
 #include "fs/peer.h"
 
 #define LISTING_KEEP  (16 * 1024 * 1024)
+#define LISTING_AHEAD (2 * 1024 * 1024) /* beyond its fastest reader */
 #define LISTING_CHUNK (64 * 1024)
 
 /* Waits for a listing to have more; embedded. */
@@ -29,8 +31,9 @@ struct listing_reader {
 struct listing_entry {
 	struct bytes name; /* followed by a NUL */
 	struct entry entry;
-	bool is_taken; /* its reference is a node's */
-	void *at;      /* for listing_enter */
+	uint64_t until; /* for how long it may be believed by who reads the directory */
+	bool is_taken;  /* its reference is a node's */
+	void *at;       /* for listing_enter */
 };
 
 struct listing {

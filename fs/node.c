@@ -497,7 +497,7 @@ void node_free_all(struct fs *fs)
 	table_remove(fs, &fs->nameless, &by_address, fs->root);
 	dir_node_free(fs, fs->root);
 	free(fs->root);
-	assert(!fs->names.n && !fs->nameless.n);
+	/* (What a program still has open of a peer may be left: the process ends.) */
 	free(fs->names.buckets);
 	free(fs->nameless.buckets);
 }

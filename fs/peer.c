@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/dir.h"
+#include "fs/file.h"
 #include "fs/name_hash.h"
 #include "fs/peer_bind.h"
 #include "fs/peer_call_args.h"
@@ -459,6 +461,8 @@ void peer_disconnect(struct fs_peer *peer)
 	fs_timer_set(peer->fs, &peer->forget_timer, UINT64_MAX);
 	transport->ops->listen(transport, NULL, NULL);
 	peer->transport = NULL; /* nothing is sent again */
+	dir_forget_listings(peer);
+	file_session_new(peer);
 	for (;;) {
 		struct peer_call *call = peer->calls;
 		struct transport_call *transport_call;

@@ -2,8 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 
-#include "fs/listing.h"
+#include "fs/dir.h"
 #include "fs_kernel.h"
 
 #define SECOND 1000000000ull
@@ -251,4 +252,39 @@ Test(fs_dir, a_closed_directory_is_not_read_on)
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
 	fs_kernel_forget(kernel, desk, 1);
 	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, where_something_is_locked_each_name_is_asked_for)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fs_fake_object *dir =
+	    fs_fake_add(kernel->fake, kernel->fake->root, "dir", S_IFDIR | 0755);
+	uint64_t node = fs_kernel_walk(kernel, "desk/dir");
+	struct fuse_entry_out entry;
+	struct fuse_attr_out attr;
+	time_t deadline = time(NULL) + 60;
+
+	fs_fake_add(kernel->fake, dir, "db", S_IFREG | 0644);
+	cr_assert_eq(fs_kernel_lookup(kernel, node, "db", &entry), 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, node, "db-journal", NULL), -ENOENT);
+	dir_ask_each_time(kernel->fs, (struct fs_node *)(uintptr_t)node);
+	/* Both names are taken back from the kernel, by another thread. */
+	while (kernel->n_notified < 2 && time(NULL) < deadline)
+		fs_kernel_run(kernel);
+	cr_assert_geq(kernel->n_notified, 2);
+	kernel->fake->n_asked[OP_LOOKUP] = 0;
+	for (int i = 0; i < 10; i++) {
+		cr_assert_eq(fs_kernel_lookup(kernel, node, "db", &entry), 0);
+		cr_assert_eq(entry.entry_valid + entry.entry_valid_nsec, 0);
+		cr_assert_eq(entry.attr_valid + entry.attr_valid_nsec, 0);
+	}
+	cr_assert_eq(kernel->fake->n_asked[OP_LOOKUP], 10);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 0);
+	cr_assert_eq(fs_kernel_getattr(kernel, entry.nodeid, &attr), 0);
+	cr_assert_eq(fs_kernel_getattr(kernel, entry.nodeid, &attr), 0);
+	cr_assert_eq(kernel->fake->n_asked[OP_GETATTR], 2);
+	fs_kernel_pass(kernel, 61 * SECOND);
+	cr_assert_eq(fs_kernel_lookup(kernel, node, "db", &entry), 0);
+	cr_assert_neq(entry.entry_valid + entry.entry_valid_nsec, 0);
+	fs_kernel_free(kernel, false);
 }

@@ -352,7 +352,7 @@ Test(read_ahead, holds_under_any_order)
 	uint64_t random = 42, n_reads = 0;
 
 	bench_init(&bench, 3 * 1024 * KIB + 5);
-	for (int i = 0; i < 200000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		unsigned what, k;
 
 		random = random * 6364136223846793005ull + 1442695040888963407ull;
