@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "fs/dir.h"
-#include "fs/file.h"
 #include "fs/name_hash.h"
 #include "fs/peer_bind.h"
 #include "fs/peer_call_args.h"
@@ -462,7 +461,6 @@ void peer_disconnect(struct fs_peer *peer)
 	transport->ops->listen(transport, NULL, NULL);
 	peer->transport = NULL; /* nothing is sent again */
 	dir_forget_listings(peer);
-	file_session_new(peer);
 	for (;;) {
 		struct peer_call *call = peer->calls;
 		struct transport_call *transport_call;
