@@ -168,21 +168,24 @@ Test(fs_mount, names_behave_as_on_a_disk, .timeout = 120)
 	end(bench);
 }
 
+/* Three programs that wait for the peer: none of what they ask for is known here. (`kill` fails if
+ * the shell knows that its child has ended: that is not what is tested.) */
+static const char hanging[] =
+    "set -e; ls -l $D; stat $D/desk; ls $D/desk/.loopsy; cat $D/desk/.loopsy/status;"
+    "stat $D/desk/sub/file & p=$!; ls $D/desk/sub & q=$!; mkdir $D/desk/m & r=$!;"
+    "kill -9 $p || :; kill $q $r || :;"
+    "for c in $p $q $r; do if wait $c; then exit 3; fi; done; exit 0";
+
 Test(fs_mount, root_is_instant_while_a_peer_hangs_and_callers_can_be_killed, .timeout = 120)
 {
 	struct bench *bench = new_bench();
 	uint64_t before;
 
+	fs_fake_add(bench->fake, bench->fake->root, "sub", S_IFDIR | 0755);
 	cr_assert_eq(run(bench, "ls $D/desk"), 0);
 	bench->fake->is_held = true;
 	before = clock_now();
-	cr_assert_eq(run(bench,
-			 "set -e; ls -l $D; stat $D/desk; ls $D/desk/.loopsy; cat "
-			 "$D/desk/.loopsy/status;"
-			 "stat $D/desk/file & p=$!; ls $D/desk/dir & q=$!; mkdir $D/desk/m & r=$!;"
-			 "for i in 1 2 3 4 5 6 7 8 9; do :; done; kill -9 $p; kill $q $r;"
-			 "for c in $p $q $r; do if wait $c; then exit 3; fi; done; exit 0"),
-		     0);
+	cr_assert_eq(run(bench, hanging), 0);
 	cr_assert_lt(clock_now() - before, 60000000000ull);
 	bench->fake->is_held = false;
 	cr_assert_eq(run(bench, "ls $D/desk"), 0);
