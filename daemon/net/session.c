@@ -220,6 +220,15 @@ static bool is_permitted(const struct session *session, const struct op *op)
 	return (op->permission & held) == op->permission;
 }
 
+/* Who may only read sees a read-only file system. */
+static int refusal(const struct session *session, const struct op *op)
+{
+	return op->permission == PERMISSION_FS_RW &&
+		       (*session->options.permissions & PERMISSION_FS_RO)
+		   ? -EROFS
+		   : -EACCES;
+}
+
 /* Answers a request that came before, or that never gets as far as a room. */
 static bool is_settled(struct session *session, const struct op *op, const struct frame *frame)
 {
@@ -236,7 +245,7 @@ static bool is_settled(struct session *session, const struct op *op, const struc
 	if (!op || (op->flags & OP_EVENT) || op->number == 0)
 		request_refuse(session, frame->id, -ENOSYS);
 	else if (!is_permitted(session, op))
-		request_refuse(session, frame->id, -EACCES);
+		request_refuse(session, frame->id, refusal(session, op));
 	else if ((op->flags & OP_MUTATES) && kept_may_have_dropped(&session->kept, frame->id))
 		request_refuse(session, frame->id, -EIO);
 	else if ((op->flags & OP_STREAMS) && session->n_streaming >= LIMITS_STREAMS)

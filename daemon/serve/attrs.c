@@ -113,6 +113,14 @@ static int set(int fd, int open_fd, const struct args_setattr *args)
 	return error;
 }
 
+static int set_as_caller(struct work *work, int fd, int open_fd)
+{
+	ACTING acting = ACTING_NULL;
+	int error = work_act(work, &acting);
+
+	return error < 0 ? error : set(fd, open_fd, work->args);
+}
+
 /* ftruncate: what may be done does not depend on the file's mode now. */
 static int attempt_setattr(struct work *work)
 {
@@ -134,7 +142,7 @@ static int do_setattr(struct work *work)
 		return error;
 	if (held.export->read_only)
 		return -EROFS;
-	error = set(held.fd, file ? file->fd : -1, args);
+	error = set_as_caller(work, held.fd, file ? file->fd : -1);
 	if (error < 0)
 		return error;
 	return wire_entries_attr_of(&held, &work->result.setattr.attr);
@@ -146,7 +154,8 @@ static int do_access(struct work *work)
 {
 	const struct args_access *args = work->args;
 	HELD held = HELD_NULL;
-	mode_t mode;
+	ACTING acting = ACTING_NULL;
+	mode_t mode = 0;
 	int error = nodes_hold_any(&work->guest->nodes, args->node, &held);
 
 	if (error < 0)
@@ -156,8 +165,12 @@ static int do_access(struct work *work)
 	error = type_of(held.fd, &mode);
 	if (error < 0)
 		return error;
-	if (args->mask & W_OK && held.export->read_only && (S_ISREG(mode) || S_ISDIR(mode)))
+	if (args->mask & W_OK && (held.export->read_only || !work->may_write) &&
+	    (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode)))
 		return -EROFS;
+	error = work_act(work, &acting);
+	if (error < 0)
+		return error;
 	if (syscall(SYS_faccessat2, held.fd, "", (int)args->mask, AT_EMPTY_PATH | AT_EACCESS) < 0)
 		return -errno;
 	return 0;

@@ -86,8 +86,12 @@ static int run_write(struct work *work)
 	const struct args_write *args = work->args;
 	struct result_write *result = &work->result.write;
 	struct open_file *file = work->room;
+	ACTING acting = ACTING_NULL;
+	int error = opens_act(work, file, &acting);
 	size_t done = 0;
 
+	if (error < 0)
+		return error;
 	while (done < args->data.size) {
 		struct iovec iov = {(uint8_t *)args->data.data + done, args->data.size - done};
 		ssize_t n = pwritev2(file->fd, &iov, 1, (off_t)(args->offset + done),
@@ -101,6 +105,7 @@ static int run_write(struct work *work)
 			break;
 		done += (size_t)n;
 	}
+	acting_end(&acting);
 	result->written = done;
 	return file_attr(work, file, &result->attr);
 }
@@ -136,13 +141,17 @@ static int run_fallocate(struct work *work)
 {
 	const struct args_fallocate *args = work->args;
 	struct open_file *file = work->room;
-	int r;
+	ACTING acting = ACTING_NULL;
+	int r = opens_act(work, file, &acting);
 
+	if (r < 0)
+		return r;
 	do {
 		r = fallocate(file->fd, (int)args->mode, (off_t)args->offset, (off_t)args->size);
 	} while (r < 0 && errno == EINTR && !work->cancelled);
 	if (r < 0)
 		return -errno;
+	acting_end(&acting);
 	return file_attr(work, file, &work->result.fallocate.attr);
 }
 
@@ -184,7 +193,11 @@ static int run_copy(struct work *work)
 	struct copy *copy = work->room;
 	off_t from = (off_t)args->offset;
 	off_t to = (off_t)args->to_offset;
+	ACTING acting = ACTING_NULL;
+	int error = opens_act(work, copy->to, &acting);
 
+	if (error < 0)
+		return error;
 	while (result->copied < args->size && !work->cancelled) {
 		uint64_t left = args->size - result->copied;
 		ssize_t n = copy_file_range(copy->from->fd, &from, copy->to->fd, &to,
@@ -198,6 +211,7 @@ static int run_copy(struct work *work)
 			break;
 		result->copied += (uint64_t)n;
 	}
+	acting_end(&acting);
 	return file_attr(work, copy->to, &result->attr);
 }
 

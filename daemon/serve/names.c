@@ -101,6 +101,7 @@ static int do_symlink(struct work *work)
 	const struct args_symlink *args = work->args;
 	char name[256], target[OPS_TARGET_MAX + 1];
 	HELD parent = HELD_NULL;
+	ACTING acting = ACTING_NULL;
 	int error;
 
 	if (args->target.size == 0 || memchr(args->target.data, '\0', args->target.size))
@@ -111,8 +112,12 @@ static int do_symlink(struct work *work)
 		return error;
 	memcpy(target, args->target.data, args->target.size);
 	target[args->target.size] = '\0';
+	error = work_act(work, &acting);
+	if (error < 0)
+		return error;
 	if (symlinkat(target, parent.fd, name) < 0)
 		return -errno;
+	acting_end(&acting);
 	return wire_entries_make(&parent, name, true, &work->result.symlink.entry, &work->payload);
 }
 
@@ -120,14 +125,21 @@ static int do_mkdir(struct work *work)
 {
 	const struct args_mkdir *args = work->args;
 	HELD parent = HELD_NULL;
+	ACTING acting = ACTING_NULL;
 	char name[256];
+	mode_t mode;
 	int error =
 	    names_hold_for_make(nodes_of(work), args->parent, &args->name, true, &parent, name);
 
 	if (error < 0)
 		return error;
-	if (mkdirat(parent.fd, name, names_mode(&parent, args->mode & 07777, args->umask)) < 0)
+	mode = names_mode(&parent, args->mode & 07777, args->umask);
+	error = work_act(work, &acting);
+	if (error < 0)
+		return error;
+	if (mkdirat(parent.fd, name, mode) < 0)
 		return -errno;
+	acting_end(&acting);
 	return wire_entries_make(&parent, name, true, &work->result.mkdir.entry, &work->payload);
 }
 
@@ -135,14 +147,21 @@ static int do_mknod(struct work *work)
 {
 	const struct args_mknod *args = work->args;
 	HELD parent = HELD_NULL;
+	ACTING acting = ACTING_NULL;
 	char name[256];
+	mode_t mode;
 	int error =
 	    names_hold_for_make(nodes_of(work), args->parent, &args->name, false, &parent, name);
 
 	if (error < 0)
 		return error;
-	if (mknodat(parent.fd, name, names_mode(&parent, args->mode, args->umask), args->rdev) < 0)
+	mode = names_mode(&parent, args->mode, args->umask);
+	error = work_act(work, &acting);
+	if (error < 0)
+		return error;
+	if (mknodat(parent.fd, name, mode, args->rdev) < 0)
 		return -errno;
+	acting_end(&acting);
 	return wire_entries_make(&parent, name, true, &work->result.mknod.entry, &work->payload);
 }
 
@@ -152,6 +171,7 @@ static int do_link(struct work *work)
 	char name[256], path[CONFINE_PROC_SIZE];
 	HELD parent = HELD_NULL;
 	HELD node = HELD_NULL;
+	ACTING acting = ACTING_NULL;
 	int error = nodes_hold(nodes_of(work), args->node, &node);
 
 	if (error < 0)
@@ -167,8 +187,12 @@ static int do_link(struct work *work)
 	/* The one way to link a descriptor without CAP_DAC_READ_SEARCH; it leads to the object
 	 * itself, also when that is a symbolic link. */
 	confine_proc_path(node.fd, path);
+	error = work_act(work, &acting);
+	if (error < 0)
+		return error;
 	if (linkat(AT_FDCWD, path, parent.fd, name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
+	acting_end(&acting);
 	return wire_entries_make(&parent, name, true, &work->result.link.entry, &work->payload);
 }
 
@@ -193,6 +217,7 @@ static int remove_name(struct work *work, uint64_t number, const struct bytes *b
 {
 	HELD parent = HELD_NULL;
 	LOOK look = LOOK_NULL;
+	ACTING acting = ACTING_NULL;
 	char name[256];
 	int error = nodes_hold(nodes_of(work), number, &parent);
 
@@ -204,6 +229,8 @@ static int remove_name(struct work *work, uint64_t number, const struct bytes *b
 		return -EROFS;
 	confine_name(bytes, name);
 	error = check_take(&parent, name, &look);
+	if (error == 0)
+		error = work_act(work, &acting);
 	if (error < 0)
 		return error;
 	return unlinkat(parent.fd, name, flags) < 0 ? -errno : 0;
@@ -250,6 +277,18 @@ static void follow(const struct held *parent, const char *name)
 		nodes_moved(parent->nodes, parent, name, &look.identity);
 }
 
+static int rename_as_caller(struct work *work, int from_fd, const char *name, int to_fd,
+			    const char *new_name)
+{
+	const struct args_rename *args = work->args;
+	ACTING acting = ACTING_NULL;
+	int error = work_act(work, &acting);
+
+	if (error < 0)
+		return error;
+	return renameat2(from_fd, name, to_fd, new_name, (unsigned)args->flags) < 0 ? -errno : 0;
+}
+
 static int do_rename(struct work *work)
 {
 	const struct args_rename *args = work->args;
@@ -283,8 +322,7 @@ static int do_rename(struct work *work)
 	/* Walks wait meanwhile: they would miss what is at its new place, but not yet in the
 	 * index. */
 	pthread_rwlock_wrlock(&nodes->tree);
-	if (renameat2(from.fd, name, to.fd, new_name, (unsigned)args->flags) < 0)
-		error = -errno;
+	error = rename_as_caller(work, from.fd, name, to.fd, new_name);
 	if (error == 0) {
 		follow(&to, new_name);
 		if (args->flags & RENAME_EXCHANGE)

@@ -39,6 +39,12 @@ int opens_init(struct opens *opens, size_t max)
 	return 0;
 }
 
+static void file_free(struct open_file *file)
+{
+	free(file->caller);
+	free(file);
+}
+
 void opens_deinit(struct opens *opens)
 {
 	for (size_t i = 0; i < opens->n_buckets; i++) {
@@ -49,7 +55,7 @@ void opens_deinit(struct opens *opens)
 
 			assert(file->refs == 1);
 			close(file->fd);
-			free(file);
+			file_free(file);
 			file = next;
 		}
 	}
@@ -104,15 +110,31 @@ static void grow(struct opens *opens)
 	free(old);
 }
 
-int opens_add(struct opens *opens, uint64_t node, int fd, uint32_t flags, uint64_t *ret_handle)
+/* Whoever opens it is the one who writes to it. */
+static int set_opener(struct open_file *file, const struct work *work)
+{
+	file->how = work->how;
+	if (file->how != ACTING_CALLER)
+		return 0;
+	file->caller = malloc(sizeof(*file->caller));
+	if (!file->caller)
+		return -ENOMEM;
+	*file->caller = *work->request->caller;
+	return 0;
+}
+
+int opens_add(struct opens *opens, const struct work *work, uint64_t node, int fd, uint32_t flags,
+	      uint64_t *ret_handle)
 {
 	struct open_file *file;
 
 	if (opens->n >= opens->max)
 		return -ENFILE;
 	file = calloc(1, sizeof(*file));
-	if (!file)
+	if (!file || set_opener(file, work) < 0) {
+		free(file);
 		return -ENOMEM;
+	}
 	file->handle = ++opens->last_handle;
 	file->node = node;
 	file->fd = fd;
@@ -152,7 +174,12 @@ void opens_put(struct opens *opens, struct open_file *file)
 	if (--file->refs > 0)
 		return;
 	close(file->fd);
-	free(file);
+	file_free(file);
+}
+
+int opens_act(const struct work *work, const struct open_file *file, struct acting *ret_acting)
+{
+	return acting_begin(&work->guest->serve->self, file->how, file->caller, ret_acting);
 }
 
 static void unlink_from(struct open_file **at, struct open_file *file, bool by_node)
@@ -204,18 +231,15 @@ struct opening {
 	int fd;
 	uint64_t node;
 	uint32_t flags;
-	bool may_write;  /* the peer is permitted to: asked on the loop */
-	bool entered;    /* CREATE: the node was counted */
+	bool entered; /* CREATE: the node was counted */
 };
 
 static struct opening *opening_new(struct work *work)
 {
 	struct opening *opening = calloc(1, sizeof(*opening));
 
-	if (opening) {
+	if (opening)
 		opening->fd = -1;
-		opening->may_write = request_permissions(work->request) & PERMISSION_FS_RW;
-	}
 	work->room = opening;
 	return opening;
 }
@@ -229,21 +253,20 @@ static int begin(struct work *work)
 
 static int check_writable(const struct work *work, const struct held *held, uint64_t flags)
 {
-	const struct opening *opening = work->room;
-
 	if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
 		return 0;
-	if (held->export->read_only || !opening->may_write)
+	if (held->export->read_only || !work->may_write)
 		return -EROFS;
 	return 0;
 }
 
-/* Opens what an O_PATH descriptor stands for; only ever a regular file. */
-static int open_object(int path_fd, uint64_t flags)
+/* Opens what an O_PATH descriptor stands for, as the caller; only ever a regular file. */
+static int open_object(const struct work *work, int path_fd, uint64_t flags)
 {
+	ACTING acting = ACTING_NULL;
 	char path[CONFINE_PROC_SIZE];
 	struct stat st;
-	int fd;
+	int fd, error;
 
 	if (fstatat(path_fd, "", &st, AT_EMPTY_PATH) < 0)
 		return -errno;
@@ -251,6 +274,9 @@ static int open_object(int path_fd, uint64_t flags)
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
+	error = work_act(work, &acting);
+	if (error < 0)
+		return error;
 	confine_proc_path(path_fd, path);
 	do {
 		fd = open(path, (int)(flags & FLAGS_PASSED) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -306,7 +332,7 @@ static int run_open(struct work *work)
 		error = check_writable(work, &held, args->flags);
 	if (error < 0)
 		return error;
-	opening->fd = open_object(held.fd, args->flags);
+	opening->fd = open_object(work, held.fd, args->flags);
 	if (opening->fd < 0)
 		return opening->fd;
 	error = confine_look_at(guest->serve->mounts, opening->fd, &look);
@@ -332,7 +358,7 @@ static void settle_opening(struct work *work, int error, uint64_t *ret_handle)
 		return;
 	}
 	if (error == 0)
-		error = opens_add(&guest->opens, opening->node, opening->fd, opening->flags,
+		error = opens_add(&guest->opens, work, opening->node, opening->fd, opening->flags,
 				  ret_handle);
 	if (error < 0) {
 		if (opening->fd >= 0)
@@ -367,7 +393,7 @@ static int open_existing(struct work *work, const struct held *parent, const cha
 		return -EACCES;
 	if (look.hollow)
 		return -EISDIR;
-	fd = open_object(look.fd, args->flags & ~(uint64_t)(O_CREAT | O_EXCL));
+	fd = open_object(work, look.fd, args->flags & ~(uint64_t)(O_CREAT | O_EXCL));
 	if (fd < 0)
 		return fd;
 	error = confine_look_at(mounts, fd, ret_look); /* O_TRUNC has changed it */
@@ -386,11 +412,16 @@ static int create_file(struct work *work, const struct held *parent, const char 
 	mode_t mode = names_mode(parent, args->mode, args->umask);
 
 	for (int tries = 0; tries < 100; tries++) {
-		int fd = confine_open(parent->fd, name,
-				      passed | O_CREAT | O_EXCL | O_NONBLOCK | O_NOCTTY,
-				      mode & 07777, 0);
-		int error;
+		ACTING acting = ACTING_NULL;
+		int error = work_act(work, &acting);
+		int fd;
 
+		if (error < 0)
+			return error;
+		fd = confine_open(parent->fd, name,
+				  passed | O_CREAT | O_EXCL | O_NONBLOCK | O_NOCTTY, mode & 07777,
+				  0);
+		acting_end(&acting);
 		if (fd >= 0) {
 			error = confine_look_at(work->guest->serve->mounts, fd, ret_look);
 			if (error < 0)
@@ -470,7 +501,7 @@ static void settle_release(struct work *work, int error)
 
 	work->room = NULL;
 	if (file && file->fd < 0)
-		free(file);
+		file_free(file);
 	else if (file)
 		opens_put(&work->guest->opens, file);
 	work_finish(work, error == -EINTR ? 0 : error);

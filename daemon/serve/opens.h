@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/serve/acting.h"
+
 struct guest;
 struct work;
 
@@ -19,8 +21,10 @@ struct open_file {
 	uint64_t handle;
 	uint64_t node;
 	int fd;
-	uint32_t flags; /* O_ACCMODE of OPEN */
-	uint32_t refs;  /* the table's, and each work's */
+	uint32_t flags;        /* O_ACCMODE of OPEN */
+	uint32_t refs;         /* the table's, and each work's */
+	enum acting_how how;   /* as whom it was opened, and is written */
+	struct caller *caller; /* owned; NULL unless how is ACTING_CALLER */
 	struct open_file *next_by_handle;
 	struct open_file *next_by_node;
 };
@@ -39,9 +43,13 @@ int opens_init(struct opens *opens, size_t max);
 /* Closes what is open still (nothing is held any more). Blocks as close(2) does. */
 void opens_deinit(struct opens *opens);
 
-/* Takes `fd` over as an open file of `node`. Returns 0, -ENFILE or -ENOMEM; fd stays the caller's
- * then. */
-int opens_add(struct opens *opens, uint64_t node, int fd, uint32_t flags, uint64_t *ret_handle);
+/* Takes `fd` over as an open file of `node`, opened by that work. Returns 0, -ENFILE or -ENOMEM; fd
+ * stays the caller's then. */
+int opens_add(struct opens *opens, const struct work *work, uint64_t node, int fd, uint32_t flags,
+	      uint64_t *ret_handle);
+/* On a pool thread: from here to acting_end, as the one who opened it. What a write may keep
+ * (set-id bits, reserved blocks) is decided so. 0 or -errno. */
+int opens_act(const struct work *work, const struct open_file *file, struct acting *ret_acting);
 
 /* The open file `handle` of `node`, held for the work in work->room until opens_settle. Returns
  * NULL if there is none. */

@@ -69,12 +69,6 @@ static void session_close(void *arg, void *state)
 
 static void handle(void *arg, void *state, struct request *request)
 {
-	/* Calls on behalf of others (fs:ids) are done as the daemon by nobody. */
-	if (request->caller) {
-		request_fail(request, request_permissions(request) & PERMISSION_FS_IDS ? -EOPNOTSUPP
-										       : -EPERM);
-		return;
-	}
 	work_begin(state, find_handler(request->op->number), request);
 }
 
@@ -142,10 +136,15 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	error = exports_init(&serve->exports, options->exports, options->n_exports, serve->mounts);
 	if (error < 0)
 		goto fail;
+	error = acting_self_init(&serve->self);
+	if (error < 0)
+		goto fail_exports;
 	locks_waiters_init(&serve->lock_waiters, serve);
 	umask(0);
 	*ret_serve = serve;
 	return 0;
+fail_exports:
+	exports_deinit(&serve->exports);
 fail:
 	mounts_free(serve->mounts);
 	free(serve);
@@ -183,6 +182,7 @@ void serve_free(struct serve *serve)
 	if (!serve)
 		return;
 	assert(!serve->guests && !serve->trimming);
+	acting_self_deinit(&serve->self);
 	exports_deinit(&serve->exports);
 	mounts_free(serve->mounts);
 	free(serve);

@@ -2,6 +2,7 @@
 #ifndef DAEMON_SERVE_SERVE_PRIVATE_H
 #define DAEMON_SERVE_SERVE_PRIVATE_H
 
+#include "daemon/serve/acting.h"
 #include "daemon/serve/guest.h"
 #include "daemon/serve/locks.h"
 #include "daemon/serve/serve.h"
@@ -10,6 +11,7 @@
 struct serve {
 	struct service service;
 	uv_loop_t *loop;
+	struct acting_self self;
 	struct exports exports;
 	struct mounts *mounts;
 	struct pool pool;

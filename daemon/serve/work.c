@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/serve/guest.h"
+#include "daemon/serve/serve_private.h"
 
 static void link_guest(struct work *work)
 {
@@ -32,6 +32,7 @@ static void unlink_guest(struct work *work)
 
 void work_begin(struct guest *guest, const struct work_handler *handler, struct request *request)
 {
+	uint16_t permissions = request_permissions(request);
 	struct work *work;
 
 	if (!handler) {
@@ -47,6 +48,9 @@ void work_begin(struct guest *guest, const struct work_handler *handler, struct 
 	work->request = request;
 	work->handler = handler;
 	work->args = request->args;
+	work->how =
+	    acting_decide(&guest->serve->self, request->caller, permissions & PERMISSION_FS_IDS);
+	work->may_write = permissions & PERMISSION_FS_RW;
 	work->state = WORK_ORDERED;
 	request->room = work;
 	link_guest(work);
@@ -85,6 +89,12 @@ void work_again(struct work *work)
 {
 	assert(work->handler->run);
 	pool_submit(&work->guest->queue, work);
+}
+
+int work_act(const struct work *work, struct acting *ret_acting)
+{
+	return acting_begin(&work->guest->serve->self, work->how, work->request->caller,
+			    ret_acting);
 }
 
 void work_run(struct work *work)

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "daemon/net/request.h"
+#include "daemon/serve/acting.h"
 #include "daemon/serve/order.h"
 #include "proto/ops_peer.h"
 
@@ -53,7 +54,9 @@ struct work {
 	struct guest *guest;
 	struct request *request;
 	const struct work_handler *handler;
-	const void *args; /* struct args_x */
+	const void *args;    /* struct args_x */
+	enum acting_how how; /* as whom it is done */
+	bool may_write;      /* the peer holds fs:rw */
 	union {
 		struct result_lookup lookup;
 		struct result_getattr getattr;
@@ -87,6 +90,9 @@ struct work {
 	struct work *previous_of_guest, *next_of_guest;
 	struct order_link order;
 };
+
+/* In run: from here to acting_end, as the one on whose behalf the request is made. 0 or -errno. */
+int work_act(const struct work *work, struct acting *ret_acting);
 
 /* A request came in. Answers it at once if there is no handler or no memory. */
 void work_begin(struct guest *guest, const struct work_handler *handler, struct request *request);

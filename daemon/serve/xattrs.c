@@ -10,9 +10,10 @@
 #include "daemon/serve/confine.h"
 #include "daemon/serve/serve_private.h"
 
-/* Holds the node and copies the attribute's name. */
+/* Holds the node and copies the attribute's name; the rest is the caller's. */
 static int begin(struct work *work, uint64_t node, const struct bytes *attribute, bool writes,
-		 struct held *held, char path[CONFINE_PROC_SIZE], char name[256])
+		 struct held *held, struct acting *acting, char path[CONFINE_PROC_SIZE],
+		 char name[256])
 {
 	int error = nodes_hold_any(&work->guest->nodes, node, held);
 
@@ -28,7 +29,7 @@ static int begin(struct work *work, uint64_t node, const struct bytes *attribute
 		confine_name(attribute, name);
 	}
 	confine_proc_path(held->fd, path);
-	return 0;
+	return work_act(work, acting);
 }
 
 /* A value or list of up to OPS_XATTR_MAX bytes into work->payload. */
@@ -50,7 +51,8 @@ static int run_getxattr(struct work *work)
 	const struct args_getxattr *args = work->args;
 	char path[CONFINE_PROC_SIZE], name[256];
 	HELD held = HELD_NULL;
-	int error = begin(work, args->node, &args->name, false, &held, path, name);
+	ACTING acting = ACTING_NULL;
+	int error = begin(work, args->node, &args->name, false, &held, &acting, path, name);
 
 	if (error < 0)
 		return error;
@@ -66,7 +68,8 @@ static int run_listxattr(struct work *work)
 	const struct args_listxattr *args = work->args;
 	char path[CONFINE_PROC_SIZE];
 	HELD held = HELD_NULL;
-	int error = begin(work, args->node, NULL, false, &held, path, NULL);
+	ACTING acting = ACTING_NULL;
+	int error = begin(work, args->node, NULL, false, &held, &acting, path, NULL);
 
 	if (error == -ENODATA)
 		return 0;
@@ -84,7 +87,8 @@ static int run_setxattr(struct work *work)
 	const struct args_setxattr *args = work->args;
 	char path[CONFINE_PROC_SIZE], name[256];
 	HELD held = HELD_NULL;
-	int error = begin(work, args->node, &args->name, true, &held, path, name);
+	ACTING acting = ACTING_NULL;
+	int error = begin(work, args->node, &args->name, true, &held, &acting, path, name);
 
 	if (error < 0)
 		return error;
@@ -98,7 +102,8 @@ static int run_removexattr(struct work *work)
 	const struct args_removexattr *args = work->args;
 	char path[CONFINE_PROC_SIZE], name[256];
 	HELD held = HELD_NULL;
-	int error = begin(work, args->node, &args->name, true, &held, path, name);
+	ACTING acting = ACTING_NULL;
+	int error = begin(work, args->node, &args->name, true, &held, &acting, path, name);
 
 	if (error < 0)
 		return error;

@@ -232,7 +232,7 @@ Test(net_calls, permissions_are_checked_and_change_at_once)
 	cr_assert_eq(ask_mkdir(&world.a, "x", &denied), 0);
 	cr_assert_eq(ask_getattr(&world.a, 1, &allowed), 0);
 	world_until(&world, denied.n_replies && allowed.n_replies);
-	cr_assert_eq(denied.error, -EACCES);
+	cr_assert_eq(denied.error, -EROFS);
 	cr_assert_eq(allowed.error, 0);
 	net_peer_set_permissions(world.b.peer, PERMISSION_FS_RW);
 	world_until(&world, (net_peer_get_status(world.a.peer, &status),

@@ -246,17 +246,6 @@ Test(serve_names, several_exports_are_a_directory_of_their_names)
 	serve_fake_deinit(&fake);
 }
 
-Test(serve_names, callers_ids_are_refused)
-{
-	serve_fake_init(&fake, NULL);
-	fake.caller.uid = 1234;
-	fake.permissions = PERMISSION_FS_RW;
-	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, NULL, 1), -EPERM);
-	fake.permissions |= PERMISSION_FS_IDS;
-	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, NULL, 1), -EOPNOTSUPP);
-	serve_fake_deinit(&fake);
-}
-
 Test(serve_names, nodes_are_limited_and_forgotten)
 {
 	struct entry entry;
