@@ -9,6 +9,7 @@
 
 #include "fs/attr_map.h"
 #include "fs/dir.h"
+#include "fs/file.h"
 
 /* Sends, or answers ENOMEM. */
 static void start(fuse_req_t req, struct fs_node *node, uint16_t op, void *args,
@@ -115,6 +116,10 @@ void entries_getattr(fuse_req_t req, struct fs_node *node)
 
 	if (!known && !is_to_ask && dir_attr(fs, node, &listed, &left))
 		known = &listed;
+	/* A write that is under way clears set-id bits there. */
+	if (known && node->type == S_IFREG && (known->mode & (S_ISUID | S_ISGID)) &&
+	    file_is_being_written(node))
+		known = NULL;
 	if (!known || node->is_stale || !node_peer(fs, node)->transport) {
 		start(req, node, OP_GETATTR, &args, on_getattr);
 		return;

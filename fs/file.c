@@ -225,6 +225,11 @@ void file_release(fuse_req_t req, struct fs_node *node, struct fuse_file_info *i
 
 /* --- for the rest of the mount ---------------------------------------------------------------- */
 
+bool file_is_being_written(const struct fs_node *node)
+{
+	return node->file && write_behind_is_pending(&node->file->writes);
+}
+
 bool file_overlay(const struct fs_node *node, struct stat *stat)
 {
 	const struct file *file = node->file;

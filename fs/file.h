@@ -31,6 +31,9 @@ void file_copy_range(fuse_req_t req, struct fs_node *node, off_t offset,
  * changes them in `stat` and returns true (nothing is to be cached then). */
 bool file_overlay(const struct fs_node *node, struct stat *stat);
 
+/* It has such writes. */
+bool file_is_being_written(const struct fs_node *node);
+
 /* The server's handle behind an open file, or 0 if there is none in this session. */
 uint64_t file_handle(const struct fs_peer *peer, const struct fuse_file_info *info);
 

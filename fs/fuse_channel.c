@@ -33,7 +33,7 @@ static ssize_t channel_write(int fd, struct iovec *iov, int count, void *arg)
 		fs->init_unique = 0;
 		if (!header.error && count == 2 && iov[1].iov_len <= sizeof(out)) {
 			memcpy(&out, iov[1].iov_base, iov[1].iov_len);
-			out.flags |= FUSE_PARALLEL_DIROPS;
+			out.flags |= FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2;
 			patched[0] = iov[0];
 			patched[1] = (struct iovec){.iov_base = &out, .iov_len = iov[1].iov_len};
 			iov = patched;

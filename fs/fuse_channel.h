@@ -1,8 +1,11 @@
 /*
  * FUSE channel: how libfuse reads requests and writes replies.
  *
- * libfuse before 3.17 offers no PARALLEL_DIROPS (lookups in one directory run one after the other
- * without it), so the flag is set in the reply to INIT on its way to the kernel.
+ * libfuse before 3.17 offers neither PARALLEL_DIROPS (lookups in one directory run one after the
+ * other without it) nor HANDLE_KILLPRIV_V2, so these flags are set in the reply to INIT on its way to
+ * the kernel. The latter says that the peer's kernel clears set-id bits when a file is written: else
+ * ours would ask for the attribute security.capability before each write, a round trip, and send a
+ * chmod that only the owner may do.
  */
 #ifndef FS_FUSE_CHANNEL_H
 #define FS_FUSE_CHANNEL_H

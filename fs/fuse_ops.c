@@ -67,6 +67,9 @@ static void init(void *arg, struct fuse_conn_info *conn)
 		       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK | FUSE_CAP_AUTO_INVAL_DATA |
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
 		       FUSE_CAP_ASYNC_DIO);
+	/* The kernel checks modes then, and so it must know the ACLs. */
+	if (fs->config.allow_other)
+		conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -406,7 +409,7 @@ static void getxattr_(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 	if (is_remote(node))
 		xattr_get(req, node, text(name), size);
 	else
-		fuse_reply_err(req, ENODATA);
+		root_getxattr(req, node, text(name), size);
 }
 
 static void setxattr_(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,

@@ -20,6 +20,7 @@
 #include "fs/name_hash.h"
 #include "fs/peer_bind.h"
 #include "fs/peer_call_args.h"
+#include "fs/root.h"
 
 #define CALL_REPEATS 4
 
@@ -36,14 +37,20 @@ static void gave_up(struct parked *parked)
 		call->peer->transport->ops->cancel(call->transport_call);
 }
 
-/* For allow_other: on whose behalf a call is made. NULL without memory: as the daemon then. */
-static struct caller *caller_of(fuse_req_t req)
+/* For allow_other: on whose behalf a call is made. A daemon that is not root can act as nobody
+ * else, and what the kernel does by itself has no caller. NULL without memory, too: as the daemon
+ * then. */
+static struct caller *caller_of(const struct fs_peer *peer, fuse_req_t req)
 {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
-	struct caller *caller = calloc(1, sizeof(*caller));
+	struct caller *caller;
 	gid_t groups[FRAME_GROUPS_MAX];
 	int n;
 
+	if ((peer->session && peer->uid != 0) || context->uid == UINT32_MAX ||
+	    context->gid == UINT32_MAX)
+		return NULL;
+	caller = calloc(1, sizeof(*caller));
 	if (!caller)
 		return NULL;
 	caller->uid = context->uid;
@@ -72,7 +79,7 @@ void *peer_call_new(struct fs *fs, size_t size, struct fs_node *node, fuse_req_t
 		call->next->prev = call;
 	call->peer->calls = call;
 	if (req && fs->config.allow_other)
-		call->caller = caller_of(req);
+		call->caller = caller_of(call->peer, req);
 	parked_start(&call->parked, fs, req, PARKED_FILE, gave_up);
 	call->had_req = req != NULL;
 	return call;
@@ -415,6 +422,7 @@ static void session_new(void *arg, uint32_t uid, uint32_t gid)
 	node_numbers_void(peer);
 	peer->n_forgets = 0;
 	peer_root_path_ask(peer);
+	root_top_ask(peer);
 }
 
 static void session_lost(void *arg)
@@ -494,6 +502,7 @@ void peer_free(struct fs_peer *peer)
 	assert(!peer->calls && !peer->binds && !peer->transport && !peer->n_nodes);
 	free(peer->numbers.buckets);
 	free(peer->root_path);
+	free(peer->top_acl.data);
 	free(peer->forgets);
 	free(peer);
 }

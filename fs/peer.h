@@ -39,6 +39,10 @@ struct fs_peer {
 	uint32_t session;    /* counts sessions: tells numbers and handles of old ones */
 	uint32_t uid, gid;   /* as whom its daemon works */
 	char *root_path;     /* what its top is called there, if absolute targets are to be shown */
+	/* With allow_other: what its top is like there, and its ACL (root.c). */
+	struct attr top_attr; /* mode 0: not known yet */
+	struct buffer top_acl;
+	uint64_t top_asked;        /* when; UINT64_MAX: it is being asked */
 	struct node_table numbers; /* nodes by the server's number */
 	struct peer_call *calls;   /* under way */
 	struct peer_bind *binds;   /* nodes being found again (peer_bind.c) */

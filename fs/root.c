@@ -7,11 +7,105 @@
 #include "fs/control_files.h"
 
 #define ROOT_TRUST 1.0 /* seconds that the kernel believes local state */
+#define ACL_ACCESS "system.posix_acl_access"
+
+/* --- a peer's directory ----------------------------------------------------------------------- */
+
+static void on_top_attr(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_getattr *result = reply->result;
+	struct fs_peer *peer = call->peer;
+	struct attr before = peer->top_attr;
+
+	peer->top_asked = fs_now(peer->fs);
+	if (reply->error)
+		return;
+	peer->top_attr = result->attr;
+	if (before.mode != result->attr.mode || before.uid != result->attr.uid ||
+	    before.gid != result->attr.gid)
+		notify_attr(peer, call->node);
+}
+
+static void on_top_acl(struct peer_call *call, const struct transport_reply *reply)
+{
+	const struct result_getxattr *result = reply->result;
+	struct buffer *acl = &call->peer->top_acl;
+	struct bytes now = {0};
+
+	if (!reply->error)
+		now = result->value;
+	else if (reply->error != -ENODATA && reply->error != -EOPNOTSUPP)
+		return;
+	if (now.size == acl->size && (!now.size || memcmp(now.data, acl->data, now.size) == 0))
+		return;
+	acl->size = 0;
+	acl->limit = OPS_XATTR_MAX;
+	if (buffer_append(acl, now.data, now.size) == 0)
+		notify_attr(call->peer, call->node);
+}
+
+static void send_top(struct fs_peer *peer, uint16_t op, void *args,
+		     void (*done)(struct peer_call *call, const struct transport_reply *reply))
+{
+	struct peer_call *call = peer_call_new(peer->fs, sizeof(*call), peer->top, NULL);
+
+	if (!call)
+		return;
+	call->done = done;
+	peer_call_send(call, op, args);
+}
+
+void root_top_ask(struct fs_peer *peer)
+{
+	struct args_getattr getattr = {0};
+	struct args_getxattr getxattr = {.name = {(const uint8_t *)ACL_ACCESS, strlen(ACL_ACCESS)}};
+
+	if (!peer->fs->config.allow_other)
+		return;
+	send_top(peer, OP_GETXATTR, &getxattr, on_top_acl);
+	peer->top_asked = UINT64_MAX;
+	send_top(peer, OP_GETATTR, &getattr, on_top_attr);
+}
+
+/* The mounting user's view of it, or everybody's. */
+static void stat_top(struct fs_peer *peer, struct stat *ret_stat)
+{
+	uint64_t asked = peer->top_asked;
+
+	if (!peer->fs->config.allow_other || !peer->transport)
+		return;
+	if (asked != UINT64_MAX && fs_now(peer->fs) - asked >= FS_TRUST &&
+	    peer->transport->ops->state(peer->transport) == TRANSPORT_UP)
+		root_top_ask(peer);
+	if (!peer->top_attr.mode)
+		return;
+	ret_stat->st_mode = S_IFDIR | (peer->top_attr.mode & 07777);
+	ret_stat->st_uid = (uid_t)peer->top_attr.uid;
+	ret_stat->st_gid = (gid_t)peer->top_attr.gid;
+}
+
+void root_getxattr(fuse_req_t req, struct fs_node *node, struct bytes name, size_t size)
+{
+	const struct fs_peer *peer = node_peer(fs_of(req), node);
+	bool is_acl =
+	    name.size == strlen(ACL_ACCESS) && memcmp(name.data, ACL_ACCESS, name.size) == 0;
+
+	if (node->kind != NODE_IS_TOP || !is_acl || !peer->top_acl.size)
+		fuse_reply_err(req, ENODATA);
+	else if (!size)
+		fuse_reply_xattr(req, peer->top_acl.size);
+	else if (size < peer->top_acl.size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, (const char *)peer->top_acl.data, peer->top_acl.size);
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
 
 /* The attributes of a local node. Of control files, the size is that of the text as of now. */
 static void stat_local(struct fs *fs, const struct fs_node *node, struct stat *ret_stat)
 {
-	const struct fs_peer *peer = node_peer(fs, node);
+	struct fs_peer *peer = node_peer(fs, node);
 	uint64_t time = node->kind == NODE_IS_TOP ? peer->added : fs->peers_changed;
 
 	*ret_stat = (struct stat){
@@ -22,7 +116,9 @@ static void stat_local(struct fs *fs, const struct fs_node *node, struct stat *r
 	    .st_gid = fs->config.gid,
 	    .st_blksize = 4096,
 	};
-	if (fs->config.allow_other)
+	if (node->kind == NODE_IS_TOP)
+		stat_top(peer, ret_stat);
+	else if (fs->config.allow_other)
 		ret_stat->st_mode |= 0055;
 	if (node->kind == NODE_IS_ROOT)
 		for (unsigned i = 0; i < fs->n_peers; i++)

@@ -13,6 +13,16 @@ void root_getattr(fuse_req_t req, struct fs_node *node);
 /* READDIR of the root or a control directory. */
 void root_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset, bool plus);
 
+/* An extended attribute of a local node. */
+void root_getxattr(fuse_req_t req, struct fs_node *node, struct bytes name, size_t size);
+
+/*
+ * With allow_other the kernel decides by mode, owner and ACL who may enter a peer's directory, so
+ * these are what the peer says of its own; what has become of it is asked now and then, and nobody
+ * waits for the answer. Until the first one it is the mounting user's alone.
+ */
+void root_top_ask(struct fs_peer *peer);
+
 /* Answers with the entry of a local node (see node_new_local); NULL: ENOMEM. */
 void root_reply_entry(fuse_req_t req, struct fs_node *node);
 
