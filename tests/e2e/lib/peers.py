@@ -16,6 +16,24 @@ def two(t, *start):
     return desk, lap
 
 
+def for_everyone(t, allow):
+    """The same as root, for all users of lap: its mount, in a place that they can reach, has
+    allow_other; desk grants `allow`."""
+    desk, lap = t.loopback("desk", "lap", user=0)
+    for host in (desk, lap):
+        host.init()
+    lap.mount = lap.directory + "/mnt"
+    for host in (desk, lap):
+        host.run("chmod", "755", host.directory, root=True, check=True)
+    lap.sh(r'mkdir "$1"; printf "mount = %s\nallow_other = yes\n" "$1" >>"$LOOPSY_HOME/config/loopsy.conf"',
+           lap.mount)
+    desk.sh('echo "allow = $1" >>"$LOOPSY_HOME/config/loopsy.conf"', allow)
+    for host in (desk, lap):
+        host.start("--port", "0")
+    pair(desk, lap)
+    return desk, lap
+
+
 def same_tree(a, a_path, b, b_path, attributes=True):
     """The tree on one host's path equals that on the other's: names, contents, and attributes."""
     if attributes:
