@@ -146,6 +146,11 @@ class Context:
     def mend(self, host):
         self._lan.set_link(host.link, True)
 
+    def isolate(self, *hosts):
+        """From now on these reach the others on the network, but not each other."""
+        for host in hosts:
+            self._lan.isolate(host.link)
+
     def close(self):
         for host in self.hosts:
             if not host.box:

@@ -158,5 +158,8 @@ class Lan:
     def set_link(self, number, up):
         self._ip(f"link set p{number} {'up' if up else 'down'}")
 
+    def isolate(self, number):
+        self._ip(f"link set p{number} type bridge_slave isolated on")
+
     def close(self):
         return self.switch.close()

@@ -1,0 +1,148 @@
+"""Who competes: each mounts desk's home at `root` on lap, and takes it away again.
+
+name   a word, for files and --only      text   the head of its column
+root   where desk's home is on lap       build  of loopsy
+"""
+import os
+import shutil
+import signal
+
+from harness import Host, pair, wait_until
+from network import PORTS
+
+# The caches last, the cipher is the fastest, and there are connections to spare.
+TUNED = "kernel_cache,cache_timeout=60,entry_timeout=60,attr_timeout=60,max_conns=4," \
+        "Ciphers=aes128-gcm@openssh.com"
+
+
+class Loopsy:
+    """Two daemons of its own, in the sandboxes of desk and lap. lap dials, desk cannot."""
+
+    def __init__(self, network, name, text, build):
+        self.name, self.text, self.build = name, text, build
+        self.desk, self.lap = (self._host(host, build) for host in (network.desk, network.lap))
+        for host in (self.desk, self.lap):
+            host.init()
+        self.desk.start("--lan", "--port", PORTS[name])
+        self.lap.start("--port", "0")
+        _, self.peer = pair(self.desk, self.lap, f"{network.address}:{PORTS[name]}")
+        self.root = self.lap.peer_path(self.peer)
+        self.unmount()
+
+    def _host(self, host, build):
+        """Another user of the same machine, as it were, with the same home."""
+        own = Host(f"{host.name}-{self.name}", f"{host.directory}/{self.name}", build, box=host.box,
+                   address=host.address)
+        own.home, own.build = host.home, build
+        return own
+
+    def mount(self):
+        self.desk.start()
+        self.lap.start()
+        self.lap.wait_online(self.peer)
+
+    def unmount(self):
+        self.lap.stop()
+        self.desk.stop()
+
+    def end(self):
+        pass
+
+
+class Sshfs:
+    build = None
+
+    def __init__(self, network, sshd, name, text, options):
+        self.lap, self.name, self.text = network.lap, name, text
+        self.root = os.path.join(self.lap.directory, name)
+        os.mkdir(self.root)
+        keys = self.lap.directory
+        words = [f"port={PORTS['ssh']},IdentityFile={keys}/key,UserKnownHostsFile={keys}/known",
+                 "GlobalKnownHostsFile=/dev/null,StrictHostKeyChecking=yes,BatchMode=yes"]
+        self.command = ["sshfs", "-f", "-F", "/dev/null",
+                        "-o", ",".join(words + ([options] if options else [])),
+                        f"root@{network.address}:{network.desk.home}", self.root]
+        self.process = None
+
+    def is_mounted(self):
+        return self.lap.run("mountpoint", "-q", self.root).returncode == 0
+
+    def mount(self):
+        self.process = self.lap.spawn(*self.command)
+        wait_until(self.is_mounted, what=self.process.text)
+
+    def unmount(self):
+        self.lap.run("fusermount3", "-u", self.root, check=True)
+        self.process.wait()
+
+    def end(self):
+        pass
+
+
+class Sshd:
+    """A server of desk's own: its key, its configuration, one user's key."""
+
+    def __init__(self, network):
+        desk, lap = network.desk, network.lap
+        where, port = desk.directory, PORTS["ssh"]
+        for host, key in ((desk, f"{where}/host_key"), (lap, f"{lap.directory}/key")):
+            host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key, check=True)
+        shutil.copy(f"{lap.directory}/key.pub", f"{where}/authorized_keys")
+        with open(f"{where}/host_key.pub", encoding="utf-8") as file:
+            host_key = file.read()
+        with open(f"{lap.directory}/known", "w", encoding="utf-8") as file:
+            file.write(f"[{network.address}]:{port} {host_key}")
+        with open(f"{where}/sshd_config", "w", encoding="utf-8") as file:
+            file.write(f"Port {port}\nListenAddress {desk.address}\n"
+                       f"HostKey {where}/host_key\nAuthorizedKeysFile {where}/authorized_keys\n"
+                       "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+                       "PasswordAuthentication no\nSubsystem sftp internal-sftp\n")
+        desk.run("mkdir", "-p", "/run/sshd", check=True) # of this host only
+        self.process = desk.spawn(shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f",
+                                  f"{where}/sshd_config")
+        wait_until(lambda: desk.run("bash", "-c", f"</dev/tcp/{desk.address}/{port}")
+                   .returncode == 0, what=self.process.text)
+
+    def end(self):
+        self.process.signal(signal.SIGTERM)
+        self.process.wait()
+
+
+class Tls:
+    """No file system: what one TLS connection can do is the limit of those that are."""
+    name, text, build = "tls", "TLS", None
+    rows = {"read": "read_cold", "write": "write", "random": "random_1"} # work: its row
+
+    def __init__(self, network):
+        self.lap, self.server = network.lap, f"{network.address}:{PORTS['tls']}"
+        self.program = f"{network.lap.build}/tests/bench/bin/tls_rate"
+        self.process = network.desk.spawn(self.program, "serve",
+                                          f"{network.desk.address}:{PORTS['tls']}")
+        assert self.process.read_line() == "ready", self.process.error_text()
+
+    def measure(self, work, sizes):
+        """(row, amount, seconds, CPU seconds) of what is comparable."""
+        what, amount = {"read": ("read", sizes.mib), "write": ("write", sizes.mib),
+                        "random": ("ping", 1000000)}[work]
+        seconds = sizes.random_seconds if what == "ping" else sizes.rate_seconds
+        done = self.lap.run(self.program, what, self.server, amount, seconds, check=True,
+                            timeout=600)
+        amount, seconds, cpu = done.stdout.split()
+        return self.rows[work], float(amount), float(seconds), float(cpu)
+
+    def end(self):
+        self.process.end()
+
+
+def make(network, names, builds):
+    """Those of `names`, in that order, and what else has to be ended: two lists. builds: {name:
+    directory} of those that are loopsy."""
+    sshd = Sshd(network) if {"sshfs", "tuned"} & set(names) else None
+    makers = {
+        "loopsy": lambda: Loopsy(network, "loopsy", "loopsy", builds["loopsy"]),
+        "before": lambda: Loopsy(network, "before", "before", builds["before"]),
+        "sshfs": lambda: Sshfs(network, sshd, "sshfs", "sshfs", ""),
+        "tuned": lambda: Sshfs(network, sshd, "tuned", "sshfs, tuned", TUNED),
+        "tls": lambda: Tls(network),
+    }
+    return [makers[name]() for name in names], [sshd] if sshd else []

@@ -1,0 +1,73 @@
+"""What is measured: a table of works (one fresh mount each) with their steps, and of rows."""
+
+RATE, SECONDS, LESS = "rate", "seconds", "less" # the more the better; the less the better, twice
+
+
+class Work:
+    """What work.py does in one mount, step after step. Each step has the name of its row."""
+
+    def __init__(self, name, steps, needs, rounds=None):
+        self.name, self.steps, self.needs = name, steps, needs
+        self.rounds = rounds # None: as many as the run has
+
+    def last_step(self, chosen):
+        """How many of its steps the chosen rows need."""
+        wanted = {row.step for row in ROWS if row.name in chosen}
+        return max((i for i, step in enumerate(self.steps, 1) if step in wanted), default=0)
+
+
+class Row:
+    """unit: by what the amount of a step is divided. of: "cpu" is the CPU seconds of that step
+    for each unit instead."""
+
+    def __init__(self, name, text, kind, unit=1, of=None):
+        self.name, self.text, self.kind, self.unit = name, text, kind, unit
+        self.of_cpu = of is not None
+        self.step = of or name
+
+
+WORKS = [
+    Work("read", ["read_cold", "read_warm"], ["big"]),
+    Work("write", ["write"], []),
+    Work("random", ["random_1", "random_32"], ["big"]),
+    Work("create", ["create"], []),
+    Work("untar", ["untar", "rm"], ["tar"]),
+    Work("find", ["find_cold", "find_warm"], ["repository"]),
+    Work("status", ["status_cold", "status_warm"], ["repository"]),
+    Work("grep", ["grep_cold", "grep_warm"], ["repository"]),
+    Work("open", ["open_cold", "open_warm"], ["small"]),
+    Work("list", ["list"], ["listing"]),
+    Work("list_long", ["list_long"], ["listing"]),
+    Work("changes", ["change_name", "change_size", "change_gone", "change_content"], [],
+         rounds=1),
+]
+
+MB, GIB = 1e6, 1 << 30
+
+ROWS = [
+    Row("read_cold", "sequential read, cold, MB/s", RATE, MB),
+    Row("read_warm", "sequential read, warm, MB/s", RATE, MB),
+    Row("write", "sequential write with fsync, MB/s", RATE, MB),
+    Row("random_1", "random 4 KiB read, 1 in flight, per s", RATE),
+    Row("random_32", "random 4 KiB read, 32 in flight, per s", RATE),
+    Row("create", "create files of 4 KiB, per s", RATE),
+    Row("untar", "untar, files per s", RATE),
+    Row("rm", "`rm -rf`, files per s", RATE),
+    Row("find_cold", "`find` of {repository:,} files, cold, s", SECONDS),
+    Row("find_warm", "`find`, warm, s", SECONDS),
+    Row("status_cold", "`git status` of {repository:,} files, cold, s", SECONDS),
+    Row("status_warm", "`git status`, warm, s", SECONDS),
+    Row("grep_cold", "`grep -r` in {repository:,} files, cold, s", SECONDS),
+    Row("grep_warm", "`grep -r`, warm, s", SECONDS),
+    Row("open_cold", "open, read, close files of 4 KiB, cold, per s", RATE),
+    Row("open_warm", "open, read, close, warm, per s", RATE),
+    Row("list", "`ls -f` of {listing:,} entries, cold, s", SECONDS),
+    Row("list_long", "`ls -l` of {listing:,} entries, cold, s", SECONDS),
+    Row("change_name", "until a new name of the peer's is seen, s", SECONDS),
+    Row("change_size", "until a new size is seen, s", SECONDS),
+    Row("change_gone", "until a deletion is seen, s", SECONDS),
+    Row("change_content", "until new content of an open file is seen, s", SECONDS),
+    Row("cpu_read", "CPU seconds per GiB read, both sides", LESS, GIB, of="read_cold"),
+    Row("cpu_write", "CPU seconds per GiB written, both sides", LESS, GIB, of="write"),
+    Row("memory", "memory, both sides, at most, MB", LESS, MB),
+]

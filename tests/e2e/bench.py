@@ -1,0 +1,41 @@
+#!/usr/bin/python3
+"""The benchmark (tests/bench) works: tiny sizes, and its figures are looked at by nobody."""
+import json
+import os
+import shutil
+
+from harness import *
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def run_bench(t, *arguments):
+    """The values of its --json: a list, a delay each."""
+    missing = [name for name in ("sshfs", "git") if not shutil.which(name)]
+    if missing or os.geteuid() != 0:
+        skip(f"needs {' '.join(missing) or 'root, for namespaces'}")
+    file = os.path.join(t.directory, "values.json")
+    done = run([f"{TESTS}/bench/run", t.build, "--smoke", "--json", file, *arguments], timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(file, encoding="utf-8") as values:
+        return done.stdout, json.load(values)
+
+
+@test(timeout=600)
+def all_rows_are_measured_for_everyone(t):
+    table, (values,) = run_bench(t, "--baseline", t.build, "--only",
+                                 "loopsy,before,sshfs,tls")
+    for row, measured in values["values"].items():
+        assert {"loopsy", "before", "sshfs"} <= set(measured), (row, measured)
+    assert {"tls", "loopsy"} <= set(values["values"]["read_cold"])
+    assert table.count("\n| ") == len(values["values"]) + 2, table
+
+
+@test(timeout=600)
+def a_delay_is_between_the_two(t):
+    _, values = run_bench(t, "--delay", "20", "--only", "loopsy,tls", "--rows", "random")
+    for who, (per_second,) in values[0]["values"]["random_1"].items():
+        assert per_second <= 50, f"{who} went there and back {per_second} times in a second"
+
+
+main()
