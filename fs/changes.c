@@ -214,6 +214,8 @@ static void on_removed(struct peer_call *call, const struct transport_reply *rep
 	dir_changed(call->peer->fs, call->node);
 	if (change->child)
 		lost_name(call->peer, change->child, call->node, change->name);
+	else
+		node_unknown_name_lost(call->peer);
 	peer_call_fail(call, 0);
 }
 
@@ -257,6 +259,8 @@ static void move_nodes(struct fs *fs, struct change *change)
 		return;
 	if (target && !(change->flags & RENAME_EXCHANGE))
 		lost_name(peer, target, new_parent, change->new_name);
+	if (!child || (!target && !(change->flags & RENAME_NOREPLACE)))
+		node_unknown_name_lost(peer);
 	if (change->flags & RENAME_EXCHANGE) {
 		if (target)
 			node_forget_name(fs, target);

@@ -171,7 +171,7 @@ bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 	node = listing_enter(listing, &entry);
 	if (!node)
 		return false;
-	if ((int32_t)(listing->sent - node->changed) < 0) {
+	if (!node_attr_is_new(fs, node, &entry.entry.attr, listing->sent)) {
 		node_unused(fs, node);
 		return false;
 	}
@@ -187,9 +187,9 @@ bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64
 	struct listing *listing = node->parent ? complete(fs, node->parent) : NULL;
 	struct listing_entry entry;
 
-	if (!listing || (int32_t)(listing->sent - node->changed) < 0 ||
-	    node->session != listing->session ||
+	if (!listing || node->session != listing->session ||
 	    listing_find(listing, node_name(node), &entry) != 1 ||
+	    !node_attr_is_new(fs, node, &entry.entry.attr, listing->sent) ||
 	    entry.entry.node != node->number ||
 	    attr_map_ino(listing->peer, entry.entry.attr.fs, entry.entry.attr.ino) != node->ino)
 		return false;
@@ -336,7 +336,7 @@ static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listin
 	if (need > room)
 		return need;
 	node = listing_enter(listing, entry);
-	if (node && (int32_t)(listing->sent - node->changed) < 0) {
+	if (node && !node_attr_is_new(fs, node, attr, listing->sent)) {
 		/* Changed from here since: what is listed of it must not reach the kernel. */
 		node_unused(fs, node);
 		node = NULL;

@@ -514,18 +514,37 @@ static void expire_attrs(struct fs *fs, struct fs_timer *timer)
 		fs_timer_set(fs, timer, fs->attrs_oldest->until - now + FS_SECOND);
 }
 
+bool node_attr_is_new(struct fs *fs, const struct fs_node *node, const struct attr *attr,
+		      uint32_t sent)
+{
+	const struct fs_peer *peer = node_peer(fs, node);
+
+	if ((int32_t)(sent - node->changed) < 0)
+		return false;
+	return node->type == S_IFDIR || attr->nlink < 2 || !peer ||
+	       (int32_t)(sent - peer->names_lost) >= 0;
+}
+
+void node_unknown_name_lost(struct fs_peer *peer)
+{
+	peer->names_lost = ++peer->fs->change;
+}
+
 bool node_attr_set(struct fs *fs, struct fs_node *node, const struct attr *attr, uint32_t sent)
 {
 	struct node_attr *kept;
 
-	if ((int32_t)(sent - node->changed) < 0)
+	if (!node_attr_is_new(fs, node, attr, sent))
 		return false;
 	forget_attr(fs, node);
 	kept = malloc(sizeof(*kept));
 	if (!kept)
 		return false;
-	*kept = (struct node_attr){
-	    .node = node, .until = fs_now(fs) + FS_TRUST, .attr = *attr, .older = fs->attrs_newest};
+	*kept = (struct node_attr){.node = node,
+				   .until = fs_now(fs) + FS_TRUST,
+				   .sent = sent,
+				   .attr = *attr,
+				   .older = fs->attrs_newest};
 	*(fs->attrs_newest ? &fs->attrs_newest->newer : &fs->attrs_oldest) = kept;
 	fs->attrs_newest = kept;
 	node->attr = kept;
@@ -540,7 +559,8 @@ const struct attr *node_attr_get(struct fs *fs, const struct fs_node *node, uint
 {
 	uint64_t now = fs_now(fs);
 
-	if (!node->attr || node->attr->until <= now)
+	if (!node->attr || node->attr->until <= now ||
+	    !node_attr_is_new(fs, node, &node->attr->attr, node->attr->sent))
 		return NULL;
 	*ret_left = node->attr->until - now;
 	return &node->attr->attr;

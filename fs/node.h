@@ -30,6 +30,7 @@ struct node_attr {
 	struct fs_node *node;
 	struct node_attr *older, *newer; /* fs->attrs */
 	uint64_t until;
+	uint32_t sent; /* fs->change when they were asked for */
 	struct attr attr;
 };
 
@@ -130,6 +131,16 @@ const struct attr *node_attr_get(struct fs *fs, const struct fs_node *node, uint
 /* Something about it was changed from here (call it when the answer comes): what is remembered of
  * it is dropped, and replies to calls sent before are not remembered. */
 void node_changed(struct fs *fs, struct fs_node *node);
+
+/*
+ * A name that was none of a node we know of leads elsewhere now. A regular file with several names
+ * is known by the last one that was looked up: what is remembered of such files is not believed any
+ * more.
+ */
+void node_unknown_name_lost(struct fs_peer *peer);
+/* Whether attributes that were asked for at `sent` are not older than a change from here. */
+bool node_attr_is_new(struct fs *fs, const struct fs_node *node, const struct attr *attr,
+		      uint32_t sent);
 
 /* Tables of nodes: never without buckets. -ENOMEM. */
 int node_table_init(struct node_table *table);

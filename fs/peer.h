@@ -37,6 +37,7 @@ struct fs_peer {
 	void *arg;
 	struct fs_node *top; /* held while it is not removed */
 	uint32_t session;    /* counts sessions: tells numbers and handles of old ones */
+	uint32_t names_lost; /* fs->change when last node_unknown_name_lost */
 	uint32_t uid, gid;   /* as whom its daemon works */
 	char *root_path;     /* what its top is called there, if absolute targets are to be shown */
 	/* With allow_other: what its top is like there, and its ACL (root.c). */

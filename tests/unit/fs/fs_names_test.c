@@ -161,6 +161,32 @@ Test(fs_names, own_changes_are_seen_at_once)
 	fs_kernel_free(kernel, true);
 }
 
+Test(fs_names, a_file_that_lost_its_other_name_has_one_link_less)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fs_fake_object *root = kernel->fake->root;
+	uint64_t desk = fs_kernel_walk(kernel, "desk");
+	struct fs_fake_object *object = fs_fake_add(kernel->fake, root, "a", S_IFREG | 0644);
+	struct fuse_entry_out a, b;
+	struct fuse_attr_out attr;
+
+	fs_fake_link(root, "b", object);
+	fs_fake_link(root, "c", object);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "a", &a), 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "b", &b), 0);
+	cr_assert_eq(a.nodeid, b.nodeid);
+	cr_assert_eq(fs_kernel_name_op(kernel, FUSE_UNLINK, desk, NULL, 0, "a", NULL), 0);
+	cr_assert_eq(fs_kernel_getattr(kernel, b.nodeid, &attr), 0);
+	cr_assert_eq(attr.attr.nlink, 2);
+	fs_fake_add(kernel->fake, root, "x", S_IFREG | 0644);
+	cr_assert_eq(fs_kernel_rename(kernel, desk, "x", desk, "c", 0), 0);
+	cr_assert_eq(fs_kernel_getattr(kernel, b.nodeid, &attr), 0);
+	cr_assert_eq(attr.attr.nlink, 1);
+	fs_kernel_forget(kernel, b.nodeid, 2);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
 Test(fs_names, a_reply_overtaken_by_an_own_change_is_not_cached)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
