@@ -40,11 +40,6 @@ static bool time_is(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool time_is_before(struct timespec a, struct timespec b)
-{
-	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
-}
-
 /* Whether the pages that the kernel may have are those of a file with `attr`; what it caches from
  * now on is. */
 static bool stamp_matches(struct file *file, const struct attr *attr)
@@ -57,7 +52,7 @@ static bool stamp_matches(struct file *file, const struct attr *attr)
 	file_data_changed(file);
 	clock_gettime(CLOCK_REALTIME, &now);
 	now.tv_sec -= SETTLED_SECONDS;
-	if (!write_behind_is_pending(&file->writes) && time_is_before(attr->ctime, now)) {
+	if (!write_behind_is_pending(&file->writes) && file_time_is_before(attr->ctime, now)) {
 		file->has_stamp = true;
 		file->stamp = (struct file_stamp){attr->ctime, attr->mtime, attr->size};
 	}
@@ -244,7 +239,7 @@ bool file_overlay(const struct fs_node *node, struct stat *stat)
 	}
 	/* Asked by another way (a listing) and overtaken by a write: it knows less. */
 	if (file->settled_until > fs_now(file->fs) &&
-	    time_is_before(stat->st_ctim, file->settled.ctime)) {
+	    file_time_is_before(stat->st_ctim, file->settled.ctime)) {
 		stat->st_size = (off_t)file->settled.size;
 		stat->st_blocks = (blkcnt_t)file->settled.blocks;
 		stat->st_mtim = file->settled.mtime;

@@ -98,13 +98,29 @@ static void request_answered(struct write_piece *piece, size_t written, int erro
 	request_free(request);
 }
 
-/* The attributes after the last write that is under way. */
-static void settle(struct fs *fs, struct fs_node *node, const struct attr *attr)
+/* The peer does writes side by side: the last answer is not always the last look at the file. */
+static void remember_newest(struct file *file, const struct attr *attr)
+{
+	struct attr *newest = &file->newest;
+
+	if (file_time_is_before(newest->ctime, attr->ctime)) {
+		*newest = *attr;
+	} else if (!file_time_is_before(attr->ctime, newest->ctime)) {
+		/* Within one tick of its clock; writes only add. */
+		if (newest->size < attr->size)
+			newest->size = attr->size;
+		if (newest->blocks < attr->blocks)
+			newest->blocks = attr->blocks;
+	}
+}
+
+/* The attributes after the last write that was under way. */
+static void settle(struct fs *fs, struct fs_node *node)
 {
 	struct file *file = node->file;
 
-	node_attr_set(fs, node, attr, fs->change);
-	file->settled = *attr;
+	node_attr_set(fs, node, &file->newest, fs->change);
+	file->settled = file->newest;
 	file->settled_until = fs_now(fs) + FS_TRUST;
 }
 
@@ -121,9 +137,12 @@ static void on_written(struct peer_call *call, const struct transport_reply *rep
 	if (error == -ESTALE && call->session != call->peer->session)
 		error = -EIO;
 	node_changed(fs, call->node);
+	file->n_writes--;
+	if (!error)
+		remember_newest(file, &result->attr);
+	if (!error && !piece->args.append && file->n_writes == 0)
+		settle(fs, call->node);
 	if (piece->request) {
-		if (!error && !piece->args.append && !write_behind_is_pending(&file->writes))
-			settle(fs, call->node, &result->attr);
 		request_answered(piece, written, error);
 		return;
 	}
@@ -131,8 +150,6 @@ static void on_written(struct peer_call *call, const struct transport_reply *rep
 		error = -ENOSPC; /* the rest cannot be sent later: what follows is on its way */
 	if (error)
 		report_failure(call, error);
-	else if (write_behind_is_last(&file->writes, &piece->record))
-		settle(fs, call->node, &result->attr);
 	/* Those who wait find the error, or the attributes. */
 	write_behind_answered(&file->writes, &piece->record);
 }
@@ -173,6 +190,8 @@ static void send_pieces(struct open_file *handle, struct write_request *request,
 			request->n_pieces++;
 		else
 			write_behind_sent(&file->writes, &piece->record, offset + at, n, now);
+		if (file->n_writes++ == 0)
+			file->newest = (struct attr){0};
 		/* The bytes are copied. From here on the piece may be gone. */
 		peer_call_send(&piece->call, OP_WRITE, &piece->args);
 		if (request ? request->failed_at < size : handle->write_error != 0)

@@ -26,6 +26,8 @@ struct file {
 	bool posix_locked;       /* a POSIX lock was taken: each close must tell the peer */
 	bool has_stamp;
 	struct file_stamp stamp;
+	unsigned n_writes;  /* calls under way */
+	struct attr newest; /* of the answers since there were none; ctime 0: none yet */
 	/* The attributes that the last write left behind, on the peer: what says otherwise and has
 	 * an older ctime was overtaken by it. Looked at for a second. */
 	struct attr settled;
@@ -53,6 +55,11 @@ struct file *file_of_node(struct fs *fs, struct fs_node *node);
 static inline struct open_file *open_file_of(const struct fuse_file_info *info)
 {
 	return (struct open_file *)(uintptr_t)info->fh;
+}
+
+static inline bool file_time_is_before(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
 /* A new open file with one reference. NULL: no memory. */

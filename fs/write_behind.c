@@ -19,11 +19,6 @@ bool write_behind_is_pending(const struct write_behind *behind)
 	return !TAILQ_EMPTY(&behind->records);
 }
 
-bool write_behind_is_last(const struct write_behind *behind, const struct write_record *record)
-{
-	return TAILQ_FIRST(&behind->records) == record && TAILQ_NEXT(record, link) == NULL;
-}
-
 bool write_behind_has_room(const struct write_behind *behind)
 {
 	return behind->bytes <= WRITE_BEHIND_FILE_MAX &&

@@ -67,8 +67,6 @@ void write_behind_answered(struct write_behind *behind, struct write_record *rec
 
 /* Whether something is unacknowledged. */
 bool write_behind_is_pending(const struct write_behind *behind);
-/* Whether nothing but this one is. */
-bool write_behind_is_last(const struct write_behind *behind, const struct write_record *record);
 /* Whether another write may be acknowledged to its program now. */
 bool write_behind_has_room(const struct write_behind *behind);
 

@@ -61,6 +61,9 @@ struct fs_fake {
 	uint64_t rtt_us;      /* what measure says */
 	unsigned n_whole;     /* OPENs answered with the content */
 	uint64_t bytes_asked; /* of READs */
+	/* What the next WRITEs answer instead of what is true; they take them in turn. */
+	const struct attr *write_attrs;
+	unsigned n_write_attrs;
 };
 
 struct fs_fake *fs_fake_new(void);

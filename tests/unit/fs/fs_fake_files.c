@@ -92,6 +92,10 @@ static int do_write(struct fs_fake *fake, struct fs_fake_object *node,
 	memcpy(node->data + offset, args->data.data, size);
 	touch(node);
 	*result = (struct result_write){.written = size, .attr = fs_fake_attr(node)};
+	if (fake->n_write_attrs) {
+		result->attr = *fake->write_attrs++;
+		fake->n_write_attrs--;
+	}
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs_fake_files.h"
 #include "fs_kernel_files.h"
 #include "fs/write_behind.h"
 #include "proto/ops_peer.h"
@@ -244,6 +245,42 @@ Test(fs_file, older_answer_that_comes_after_a_write_shows_what_was_written)
 	cr_assert_eq(entry.attr.size, 10);
 	cr_assert_eq(fs_kernel_file_close(kernel, &file), 0);
 	finish(kernel);
+}
+
+/* Two writes at once, answered with these sizes, the second of which was looked at first or, with
+ * `is_tick`, within the same tick of the peer's clock. */
+static void check_newest_counts(uint64_t first, uint64_t second, bool is_tick)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fs_fake_object *object = add_file(kernel, "note", 0);
+	struct attr attrs[2];
+	struct fs_kernel_file file;
+	struct fuse_attr_out attr;
+
+	cr_assert_eq(fs_kernel_file_open(kernel, "desk/note", O_RDWR, &file), 0);
+	attrs[0] = attrs[1] = fs_fake_attr(object);
+	attrs[0].size = first;
+	attrs[1].size = second;
+	attrs[1].ctime.tv_sec += 1;
+	attrs[0].ctime.tv_sec += is_tick ? 1 : 2;
+	kernel->fake->write_attrs = attrs;
+	kernel->fake->n_write_attrs = 2;
+	kernel->fake->is_held = true;
+	cr_assert_eq(fs_kernel_file_write(kernel, &file, 8, "01234567", 8), 8);
+	cr_assert_eq(fs_kernel_file_write(kernel, &file, 0, "01234567", 8), 8);
+	kernel->fake->is_held = false;
+	fs_kernel_run(kernel);
+	cr_assert_eq(fs_kernel_getattr(kernel, file.node, &attr), 0);
+	cr_assert_eq(attr.attr.size, 16);
+	cr_assert_eq(fs_kernel_file_close(kernel, &file), 0);
+	finish(kernel);
+}
+
+Test(fs_file, of_writes_done_side_by_side_the_newest_attributes_count)
+{
+	check_newest_counts(16, 8, false);
+	check_newest_counts(16, 8, true);
+	check_newest_counts(8, 16, true);
 }
 
 Test(fs_file, written_file_has_the_bytes)
