@@ -39,6 +39,7 @@ int guest_new(struct serve *serve, struct guest **ret_guest)
 	guest->nodes.spare = opens_spare;
 	guest->nodes.spare_arg = &guest->opens;
 	pool_queue_init(&guest->queue, &serve->pool);
+	removed_add_nodes(&serve->removed, &guest->nodes);
 	guest->next = serve->guests;
 	if (serve->guests)
 		serve->guests->previous = guest;
@@ -83,6 +84,7 @@ static void guest_free(struct guest *guest)
 	pool_queue_deinit(&guest->queue);
 	order_deinit(&guest->order);
 	locks_deinit(&guest->locks);
+	removed_remove_nodes(&serve->removed, &guest->nodes);
 	serve->n_closing++;
 	guest->disposal.data = guest;
 	error = uv_queue_work(serve->loop, &guest->disposal, dispose, disposed);
@@ -92,8 +94,31 @@ static void guest_free(struct guest *guest)
 
 void guest_settle(struct guest *guest)
 {
-	if (guest->closing && guest->n_works == 0)
+	if (guest->closing && guest->n_works == 0 && !guest->sweeping)
 		guest_free(guest);
+}
+
+static void sweep(uv_work_t *uv)
+{
+	struct guest *guest = uv->data;
+
+	removed_sweep(&guest->nodes);
+}
+
+static void swept(uv_work_t *uv, int status)
+{
+	struct guest *guest = uv->data;
+
+	guest->sweeping = false;
+	guest_settle(guest);
+}
+
+void guest_sweep(struct guest *guest)
+{
+	if (guest->sweeping || guest->closing)
+		return;
+	guest->sweep.data = guest;
+	guest->sweeping = uv_queue_work(guest->serve->loop, &guest->sweep, sweep, swept) == 0;
 }
 
 void guest_close(struct guest *guest)

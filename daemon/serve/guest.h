@@ -26,6 +26,8 @@ struct guest {
 	struct work *works; /* all that are not finished */
 	size_t n_works;
 	bool closing;
+	bool sweeping;
+	uv_work_t sweep;
 	uv_work_t disposal;
 	struct guest *next, *previous; /* of its serve */
 };
@@ -35,5 +37,7 @@ int guest_new(struct serve *serve, struct guest **ret_guest);
 void guest_close(struct guest *guest);
 /* Something that held the guest has ended: frees it if it was the last. */
 void guest_settle(struct guest *guest);
+/* Closes descriptors of objects that are gone (removed_sweep) on a thread. */
+void guest_sweep(struct guest *guest);
 
 #endif

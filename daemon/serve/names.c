@@ -233,7 +233,10 @@ static int remove_name(struct work *work, uint64_t number, const struct bytes *b
 		error = work_act(work, &acting);
 	if (error < 0)
 		return error;
-	return unlinkat(parent.fd, name, flags) < 0 ? -errno : 0;
+	if (unlinkat(parent.fd, name, flags) < 0)
+		return -errno;
+	removed_note(&work->guest->serve->removed, &look);
+	return 0;
 }
 
 static int do_unlink(struct work *work)
@@ -252,18 +255,18 @@ static int do_rmdir(struct work *work)
 
 /* --- RENAME ----------------------------------------------------------------------------------- */
 
-/* May `name` be replaced, or made, by a rename? */
-static int check_put(const struct held *parent, const char *name, unsigned flags)
+/* May `name` be replaced, or made, by a rename? Looks at what is there. */
+static int check_put(const struct held *parent, const char *name, unsigned flags,
+		     struct look *ret_look)
 {
-	LOOK look = LOOK_NULL;
 	int error = deny_check_make(parent->export->deny, &parent->identity, name, false);
 
 	if (error < 0)
 		return error;
-	error = check_take(parent, name, &look);
-	if (error == -ENOENT && look.fd < 0 && !(flags & RENAME_EXCHANGE))
+	error = check_take(parent, name, ret_look);
+	if (error == -ENOENT && ret_look->fd < 0 && !(flags & RENAME_EXCHANGE))
 		return 0; /* nothing there */
-	if (error == -ENOENT && look.fd >= 0)
+	if (error == -ENOENT && ret_look->fd >= 0)
 		return -EACCES; /* hidden: an object that is denied, under another name */
 	return error;
 }
@@ -296,6 +299,7 @@ static int do_rename(struct work *work)
 	HELD from = HELD_NULL;
 	HELD to = HELD_NULL;
 	LOOK look = LOOK_NULL;
+	LOOK replaced = LOOK_NULL;
 	char name[256], new_name[256];
 	int error = nodes_hold(nodes, args->parent, &from);
 
@@ -316,7 +320,7 @@ static int do_rename(struct work *work)
 	    args->flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) /* makes the old name */
 		error = deny_check_make(from.export->deny, &from.identity, name, false);
 	if (error == 0)
-		error = check_put(&to, new_name, (unsigned)args->flags);
+		error = check_put(&to, new_name, (unsigned)args->flags, &replaced);
 	if (error < 0)
 		return error;
 	/* Walks wait meanwhile: they would miss what is at its new place, but not yet in the
@@ -329,6 +333,8 @@ static int do_rename(struct work *work)
 			follow(&from, name);
 	}
 	pthread_rwlock_unlock(&nodes->tree);
+	if (error == 0)
+		removed_note(&work->guest->serve->removed, &replaced);
 	return error;
 }
 

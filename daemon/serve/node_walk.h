@@ -10,10 +10,10 @@
 /* A kept descriptor. Fields are under nodes->lock; `fd` stays open while refs > 0. */
 struct node_fd {
 	int fd;
-	uint32_t refs;       /* the cache's, and each held's */
-	int64_t verified_ms; /* CLOCK_MONOTONIC_COARSE */
-	struct node *node;   /* NULL when it is out of the cache */
-	struct node_fd *newer, *older;
+	uint32_t refs;                 /* the cache's, and each held's */
+	int64_t verified_ms;           /* CLOCK_MONOTONIC_COARSE */
+	struct node *node;             /* NULL when it is out of the cache */
+	struct node_fd *newer, *older; /* in the cache; `older` also among the doomed */
 };
 
 /* Fills fd (and kept) of a held that has a node only. Blocks, without the lock. 0 or -errno; the
@@ -34,8 +34,15 @@ struct node_fd *node_walk_keep(struct nodes *nodes, struct node *node, int fd,
 struct node_fd *node_walk_fresh(struct nodes *nodes, struct node *node);
 void node_walk_verified(struct node_fd *kept);
 void node_walk_drop(struct nodes *nodes, struct node *node);
+/* The last reference does not close it, which can take long if its object is gone: it is `doomed`
+ * then, to be closed without the lock. */
 void node_walk_unref(struct nodes *nodes, struct node_fd *kept);
+/* Moves what is doomed to *doomed. */
+void node_walk_take_doomed(struct nodes *nodes, struct node_fd **doomed);
 /* Gives back one reference of a node. */
 void node_walk_put(struct nodes *nodes, struct node *node);
+
+/* Without the lock. Blocks. */
+void node_walk_close_doomed(struct node_fd *doomed);
 
 #endif

@@ -48,8 +48,30 @@ static void lru_add(struct nodes *nodes, struct node_fd *kept)
 void node_walk_unref(struct nodes *nodes, struct node_fd *kept)
 {
 	if (kept && --kept->refs == 0) {
-		close(kept->fd);
-		free(kept);
+		kept->older = nodes->doomed;
+		nodes->doomed = kept;
+	}
+}
+
+void node_walk_take_doomed(struct nodes *nodes, struct node_fd **doomed)
+{
+	while (nodes->doomed) {
+		struct node_fd *kept = nodes->doomed;
+
+		nodes->doomed = kept->older;
+		kept->older = *doomed;
+		*doomed = kept;
+	}
+}
+
+void node_walk_close_doomed(struct node_fd *doomed)
+{
+	while (doomed) {
+		struct node_fd *next = doomed->older;
+
+		close(doomed->fd);
+		free(doomed);
+		doomed = next;
 	}
 }
 
@@ -156,6 +178,7 @@ void nodes_deinit(struct nodes *nodes)
 {
 	while (nodes->oldest)
 		node_walk_drop(nodes, nodes->oldest->node);
+	node_walk_close_doomed(nodes->doomed);
 	node_index_deinit(&nodes->index);
 	pthread_mutex_destroy(&nodes->lock);
 	pthread_rwlock_destroy(&nodes->tree);
@@ -183,6 +206,16 @@ bool nodes_want_trim(struct nodes *nodes)
 	want = nodes->n_forgotten >= NODES_TRIM;
 	if (want)
 		nodes->n_forgotten = 0;
+	pthread_mutex_unlock(&nodes->lock);
+	return want;
+}
+
+bool nodes_want_sweep(struct nodes *nodes, bool only_doomed)
+{
+	bool want;
+
+	pthread_mutex_lock(&nodes->lock);
+	want = nodes->doomed || (!only_doomed && nodes->n_kept);
 	pthread_mutex_unlock(&nodes->lock);
 	return want;
 }
@@ -217,6 +250,7 @@ static void fill(struct nodes *nodes, struct node *node, struct held *ret_held)
 void nodes_release(struct held *held)
 {
 	struct nodes *nodes = held->nodes;
+	struct node_fd *doomed = NULL;
 
 	if (!held->node)
 		return;
@@ -225,7 +259,10 @@ void nodes_release(struct held *held)
 	pthread_mutex_lock(&nodes->lock);
 	node_walk_unref(nodes, held->kept);
 	node_walk_put(nodes, held->node);
+	if (!held->on_loop)
+		node_walk_take_doomed(nodes, &doomed);
 	pthread_mutex_unlock(&nodes->lock);
+	node_walk_close_doomed(doomed);
 	*held = HELD_NULL;
 }
 
@@ -236,6 +273,7 @@ static int hold(struct nodes *nodes, struct node *node, bool quick, struct held 
 	int error;
 
 	fill(nodes, node, &held);
+	held.on_loop = quick;
 	if (node->kind == NODE_PLAIN || node->kind == NODE_EXPORT) {
 		held.kept = node_walk_fresh(nodes, node);
 		if (held.kept) {

@@ -6,7 +6,7 @@
  * found must have the node's identity, else ESTALE. A descriptor is believed for 2 s at most, then
  * the walk is made again: what its owner has moved out of the export (or into a denied place) does
  * not stay reachable. If the name leads elsewhere but the descriptor is still good (moved within
- * the export by someone else; unlinked), the descriptor is used.
+ * the export by someone else; unlinked, but for what removed.h says), the descriptor is used.
  *
  * All functions that take `struct nodes` are safe on any thread; those marked "blocks" are for pool
  * threads.
@@ -32,8 +32,10 @@ struct nodes {
 	struct node_index index;
 	struct node_fd *newest, *oldest; /* the cache of descriptors */
 	size_t n_kept;
-	uint64_t n_places;    /* how often a node's (parent, name) has changed */
-	uint64_t n_forgotten; /* since memory was trimmed */
+	struct node_fd *doomed; /* descriptors out of use, to be closed without the lock */
+	uint64_t n_places;      /* how often a node's (parent, name) has changed */
+	uint64_t n_forgotten;   /* since memory was trimmed */
+	struct nodes *next;     /* of the same serving side; under removed->lock */
 	/* constants */
 	const struct exports *exports;
 	struct mounts *mounts;
@@ -54,6 +56,7 @@ struct held {
 	uint64_t number;
 	enum node_kind kind;
 	bool is_dir;
+	bool on_loop; /* it was to be quick */
 	struct identity identity;
 	const struct export *export; /* NULL for NODE_TOP */
 };
@@ -98,5 +101,8 @@ void nodes_forget(struct nodes *nodes, uint64_t number, uint64_t count);
 bool nodes_want_trim(struct nodes *nodes);
 
 size_t nodes_count(struct nodes *nodes);
+/* Descriptors wait to be looked after by removed_sweep: some are kept, or (`only_doomed`) are to be
+ * closed. */
+bool nodes_want_sweep(struct nodes *nodes, bool only_doomed);
 
 #endif

@@ -10,6 +10,7 @@
 
 #define FIRST_OP OP_LOOKUP
 #define LAST_OP  59
+#define SWEEP_MS 5000
 
 static const struct work_handler *const rooms[] = {
     attrs_handlers, dirs_handlers,  files_handlers,  locks_handlers,
@@ -83,8 +84,29 @@ static void event(void *arg, void *state, uint16_t op, const void *args)
 	nodes = ((const struct args_forget *)args)->nodes;
 	while (nodes.n > 0 && codec_list_next(&nodes, &forgotten_record, &forgotten, NULL) == 0)
 		nodes_forget(&guest->nodes, forgotten.node, forgotten.count);
+	if (nodes_want_sweep(&guest->nodes, true))
+		guest_sweep(guest);
 	if (nodes_want_trim(&guest->nodes))
 		trim(arg);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+	struct serve *serve = timer->data;
+
+	for (struct guest *guest = serve->guests; guest; guest = guest->next)
+		if (nodes_want_sweep(&guest->nodes, false))
+			guest_sweep(guest);
+}
+
+static void start_sweeping(struct serve *serve, uint64_t every_ms)
+{
+	if (every_ms == 0)
+		every_ms = SWEEP_MS;
+	uv_timer_init(serve->loop, &serve->sweep);
+	serve->sweep.data = serve;
+	uv_timer_start(&serve->sweep, on_sweep, every_ms, every_ms);
+	uv_unref((uv_handle_t *)&serve->sweep);
 }
 
 static void cancel(void *arg, void *state, struct request *request)
@@ -139,7 +161,9 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	error = acting_self_init(&serve->self);
 	if (error < 0)
 		goto fail_exports;
+	removed_init(&serve->removed);
 	locks_waiters_init(&serve->lock_waiters, serve);
+	start_sweeping(serve, options->sweep_ms);
 	umask(0);
 	*ret_serve = serve;
 	return 0;
@@ -156,9 +180,16 @@ const struct service *serve_service(const struct serve *serve)
 	return &serve->service;
 }
 
+static void on_sweep_closed(uv_handle_t *handle)
+{
+	struct serve *serve = handle->data;
+
+	serve->stopped(serve->stopped_arg);
+}
+
 static void on_waiters_closed(struct serve *serve)
 {
-	serve->stopped(serve->stopped_arg);
+	uv_close((uv_handle_t *)&serve->sweep, on_sweep_closed);
 }
 
 void serve_settle(struct serve *serve)
@@ -183,6 +214,7 @@ void serve_free(struct serve *serve)
 		return;
 	assert(!serve->guests && !serve->trimming);
 	acting_self_deinit(&serve->self);
+	removed_deinit(&serve->removed);
 	exports_deinit(&serve->exports);
 	mounts_free(serve->mounts);
 	free(serve);

@@ -18,6 +18,7 @@ struct serve_options {
 	unsigned threads;      /* of the pool for us; 0: 14 of 16 */
 	const char *mountinfo; /* NULL: /proc/self/mountinfo */
 	int64_t verify_ms;     /* how long a descriptor is believed; 0: 2000; -1: never (tests) */
+	uint64_t sweep_ms;     /* how often kept descriptors are looked over; 0: 5000 */
 	size_t max_kept;       /* descriptors of nodes kept per session; 0: by RLIMIT_NOFILE */
 };
 

@@ -5,6 +5,7 @@
 #include "daemon/serve/acting.h"
 #include "daemon/serve/guest.h"
 #include "daemon/serve/locks.h"
+#include "daemon/serve/removed.h"
 #include "daemon/serve/serve.h"
 #include "daemon/serve/work.h"
 
@@ -15,6 +16,8 @@ struct serve {
 	struct exports exports;
 	struct mounts *mounts;
 	struct pool pool;
+	struct removed removed;
+	uv_timer_t sweep; /* objects that others have removed */
 	size_t max_nodes, max_open_files, max_kept;
 	int64_t verify_ms;
 	struct guest *guests;

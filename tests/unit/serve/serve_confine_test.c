@@ -155,16 +155,16 @@ Test(serve_confine, what_is_moved_out_is_not_reachable)
 Test(serve_confine, an_unlinked_object_is_usable_while_its_descriptor_is_kept)
 {
 	const struct result_getattr *got;
-	uint64_t file, dir;
+	uint64_t fifo, dir;
 
 	serve_fake_init(&fake, &(struct serve_options){.verify_ms = -1});
 	cr_assert_eq(mkdir(serve_fake_path("dir"), 0755), 0);
-	scratch_write(serve_fake_path("file"), "x", 1, 0644);
-	file = serve_fake_node(&fake, "file");
+	cr_assert_eq(mkfifo(serve_fake_path("fifo"), 0644), 0);
+	fifo = serve_fake_node(&fake, "fifo");
 	dir = serve_fake_node(&fake, "dir");
-	cr_assert_eq(SERVE_FAKE_CALL(&fake, UNLINK, unlink, NULL, 1, serve_fake_bytes("file")), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, UNLINK, unlink, NULL, 1, serve_fake_bytes("fifo")), 0);
 	cr_assert_eq(SERVE_FAKE_CALL(&fake, RMDIR, rmdir, NULL, 1, serve_fake_bytes("dir")), 0);
-	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, &got, file), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, &got, fifo), 0);
 	cr_assert_eq(got->attr.nlink, 0);
 	cr_assert_eq(SERVE_FAKE_CALL(&fake, GETATTR, getattr, &got, dir), 0);
 	cr_assert_eq(make_dir(dir, "x"), -ENOENT);
