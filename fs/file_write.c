@@ -15,6 +15,10 @@
 
 #include "fs/file_call.h"
 
+/* Beyond it the peer's file system may say that files do not grow so far (EFBIG; ext4 from 4 TiB
+ * on, by its block size): the program hears it then, and not when it closes. */
+#define BEHIND_END_MAX ((uint64_t)2 << 40)
+
 /* A FUSE WRITE that is not answered yet. */
 struct write_request {
 	struct parked parked;
@@ -312,7 +316,8 @@ void file_write(fuse_req_t req, struct fs_node *node, const char *data, size_t s
 	int error = open_file_take_error(handle);
 	/* Pages of a shared mapping know where they belong. */
 	bool append = (info->flags & O_APPEND) && !info->writepage;
-	bool through = append || (info->flags & (O_SYNC | O_DSYNC));
+	bool through = append || (info->flags & (O_SYNC | O_DSYNC)) ||
+		       (uint64_t)offset + size > BEHIND_END_MAX;
 
 	if (error) {
 		peer_reply_error(req, node_peer(fs_of(req), node), error);

@@ -131,6 +131,8 @@ static int refill(struct listing *listing)
 {
 	ssize_t n = getdents64(listing->fd, listing->raw, sizeof(listing->raw));
 
+	if (n < 0 && errno == ENOENT)
+		n = 0; /* it was removed: empty, as readdir(3) has it */
 	if (n < 0)
 		return -errno;
 	listing->raw_at = 0;
