@@ -6,17 +6,23 @@ LISTING = r'''cd "$1" && find . -mindepth 1 ! -name .loopsy -printf '%P %y %m %n
 CONTENTS = r'''cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum --zero | tr '\0\n' '\n?' '''
 
 
-def two(t, *start):
+def configure(host, text):
+    """Adds lines to its loopsy.conf."""
+    host.sh('printf "%s\\n" "$1" >>"$LOOPSY_HOME/config/loopsy.conf"', text)
+
+
+def two(t, *start, conf=""):
     """`desk` and `lap` on one loopback interface, paired: lap's mount shows desk, and vice versa."""
     desk, lap = t.loopback("desk", "lap")
     for host in (desk, lap):
         host.init()
+        configure(host, conf)
         host.start("--port", "0", *start)
     pair(desk, lap)
     return desk, lap
 
 
-def for_everyone(t, allow):
+def for_everyone(t, allow, conf=""):
     """The same as root, for all users of lap: its mount, in a place that they can reach, has
     allow_other; desk grants `allow`."""
     desk, lap = t.loopback("desk", "lap", user=0)
@@ -25,9 +31,9 @@ def for_everyone(t, allow):
     lap.mount = lap.directory + "/mnt"
     for host in (desk, lap):
         host.run("chmod", "755", host.directory, root=True, check=True)
-    lap.sh(r'mkdir "$1"; printf "mount = %s\nallow_other = yes\n" "$1" >>"$LOOPSY_HOME/config/loopsy.conf"',
-           lap.mount)
-    desk.sh('echo "allow = $1" >>"$LOOPSY_HOME/config/loopsy.conf"', allow)
+    lap.sh('mkdir "$1"', lap.mount)
+    configure(lap, f"mount = {lap.mount}\nallow_other = yes\n{conf}")
+    configure(desk, f"allow = {allow}")
     for host in (desk, lap):
         host.start("--port", "0")
     pair(desk, lap)

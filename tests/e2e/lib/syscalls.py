@@ -26,6 +26,21 @@ def get(path):
 def mode(path): return oct(os.lstat(path).st_mode)
 def own(path): s = os.lstat(path); return s.st_uid, s.st_gid, oct(s.st_mode)
 def ls(path="."): return sorted(n for n in os.listdir(path) if n != ".loopsy")
+def lock_by_other(path, kind, size, offset):
+    """What another process gets that asks for such a lock (1 shared, 2 exclusive), and who it hears
+    has it: its type and range."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        fd = os.open(path, os.O_RDWR)
+        ask = struct.pack("hhqqi4x", fcntl.F_WRLCK if kind == 2 else fcntl.F_RDLCK, 0, offset, size, 0)
+        told = struct.unpack("hhqqi4x", fcntl.fcntl(fd, fcntl.F_GETLK, ask))
+        try: fcntl.lockf(fd, kind | fcntl.LOCK_NB, size, offset); got = "taken"
+        except OSError as error: got = show(error)
+        os.write(writer, repr((got, told[:4])).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return os.read(reader, 1000).decode()
 def acl(*entries):
     """An ACL as the kernel wants it, of (tag, permissions, id): 1 owner, 2 user, 4 group of the
     file, 8 group, 16 mask, 32 others."""
@@ -69,7 +84,6 @@ def describe(path):
     if stat.S_ISCHR(s.st_mode) or stat.S_ISBLK(s.st_mode): said.append(s.st_rdev)
     if stat.S_ISLNK(s.st_mode): said.append(os.readlink(path))
     if s.st_mtime_ns < 1500000000 * 10**9: said.append(s.st_mtime_ns)
-    if s.st_atime_ns < 1500000000 * 10**9: said.append(s.st_atime_ns)
     try:
         for name in sorted(os.listxattr(path, follow_symlinks=False)):
             said.append((name, os.getxattr(path, name, follow_symlinks=False)))
