@@ -10,9 +10,10 @@
  *     another one. The other end closes it only after a while, because the dialling end may have
  *     noticed before us that the link we use is dead. That one is pinged at once.
  *
- * For the mount a peer is *up* while its client has a link, then *lost*, then after times.down it
- * is *down*. Without any link it is dialled: at once when the last link broke, an address was
- * announced or the machine woke, else after a jittered, doubling pause.
+ * For the mount a peer is *up* while its client has a link, then *lost*, then after times.down, or
+ * when the peer says that it does not know us any more, it is *down*. Without any link it is
+ * dialled: at once when the last link broke, an address was announced or the machine woke, else
+ * after a jittered, doubling pause.
  */
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -186,6 +187,13 @@ static void count_bad_frame(struct net_peer *peer)
 		    LOG_VALUE(peer->name), NET_BAD_FRAMES);
 }
 
+/* It does not know us any more, as the owner of its key says: nothing waits for it to come back. */
+static void give_up(struct net_peer *peer)
+{
+	if (peer->n_links == 0)
+		client_set_down(peer->client);
+}
+
 static void on_link_closed(void *arg, struct link *gone, int error, const char *why)
 {
 	struct peer_link *link = arg;
@@ -200,6 +208,8 @@ static void on_link_closed(void *arg, struct link *gone, int error, const char *
 	net_peer_note(peer, error == -EACCES ? "the peer does not know us; pair again" : why);
 	if (!link->is_answered && peer->n_links == 0 && !peer->is_removed)
 		retry_later(peer); /* it was of no use: no hurry */
+	if (error == -EACCES)
+		give_up(peer);
 	net_peer_settle(peer);
 }
 
@@ -212,14 +222,15 @@ static void take_granted(struct net_peer *peer, const struct frame *frame)
 		peer->granted = (uint16_t)args.permissions;
 }
 
-static void take_unpaired(struct peer_link *link)
+static void take_unpaired(struct net_peer *peer)
 {
-	struct net_peer *peer = link->peer;
 	const struct net_observer *observer = peer->net->observer;
 
 	peer->is_unpaired = true;
 	net_peer_note(peer, "unpaired by the other side");
-	close_link(link);
+	while (peer->n_links > 0)
+		close_link(peer->links[0]);
+	give_up(peer);
 	net_peer_settle(peer);
 	if (observer && observer->unpaired)
 		observer->unpaired(peer->net->arg, peer);
@@ -251,7 +262,7 @@ static void on_frame(void *arg, struct link *from, const struct frame *frame, st
 			return;
 		}
 		if (frame->op == OP_UNPAIRED) {
-			take_unpaired(link);
+			take_unpaired(peer);
 			return;
 		}
 		break;

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Pairing, between real daemons: found by mDNS, by address, and everything that must not pair."""
+import errno
 import signal
+import time
 
 from harness import *
 from lib.hosts import answer
@@ -166,24 +168,60 @@ def a_daemon_killed_at_any_step_leaves_nothing_half_paired(t):
     pair(desk, lap)
 
 
-@test(timeout=180)
-def unpairing_cuts_the_other_off_within_a_read(t):
+# Reads a file again and again, or waits for a lock: says so, and how and when that ended.
+READ = r'''import os, sys, time
+print("reading", flush=True)
+try:
+    while True:
+        with open(sys.argv[1], "rb", buffering=0) as file:
+            while file.read(65536): pass
+except OSError as error: print(error.errno, time.monotonic(), flush=True)
+'''
+LOCK = r'''import fcntl, os, sys, time
+file = open(sys.argv[1], "r+")
+try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError: print("taken", flush=True)
+try: fcntl.flock(file, fcntl.LOCK_EX); print("got it", flush=True)
+except OSError as error: print(error.errno, time.monotonic(), flush=True)
+'''
+OF_LINKS = "ss -tnHp state established | grep -c loopsyd || :"
+OF_FILES = 'ls -l /proc/"$1"/fd | grep -cE "/home/(big|locked)" || :'
+
+
+@test(timeout=180, each_user=True)
+def unpairing_cuts_the_other_off_in_the_middle_of_a_read(t):
     desk, lap = start_two(t)
     pair(desk, lap)
-    desk.sh("head -c 200M /dev/urandom >big")
-    reader = lap.spawn("sh", "-c", 'echo go; while cat "$1" >/dev/null; do :; done; echo over', "sh",
-                       lap.peer_path("desk", "big"))
-    reader.read_line(60)
+    desk.sh("head -c 200M /dev/urandom >big; : >locked")
+    holder = desk.spawn("flock", "locked", "sh", "-c", "echo locked; exec cat")
+    assert holder.read_line(60) == "locked"
+    reader = lap.spawn("python3", "-c", READ, lap.peer_path("desk", "big"))
+    locker = lap.spawn("python3", "-c", LOCK, lap.peer_path("desk", "locked"))
+    assert (reader.read_line(60), locker.read_line(60)) == ("reading", "taken")
+    links = lambda: int(desk.sh(OF_LINKS, root=True).stdout)
+    files = lambda: int(desk.sh(OF_FILES, desk.daemon_pid, root=True).stdout)
+    wait_until(lambda: links() and files() >= 2, 60, "both files open on desk")
+    before = time.monotonic()
     assert desk.ctl("peers", "remove", "lap").returncode == 0
-    assert "over" in reader.read_line(60)
+    removed = time.monotonic()
+    # desk is rid of it, and lap's programs hear of it: neither waits until the peer counts as down
+    wait_until(lambda: not links(), 10, "the end of the link")
+    ended = time.monotonic()
+    assert files() == 0
+    for program in (reader, locker):
+        error, when = program.read_line(10).split()
+        assert int(error) in (errno.EHOSTDOWN, errno.ECONNABORTED, errno.ENOTCONN), error
+        note(f"after {float(when) - before:.3f} s a program on lap had error {error}")
+    note(f"remove took {removed - before:.3f} s, the link was seen to be gone after {ended - before:.3f} s")
     assert desk.ctl_json("peers") == []
+    wait_until(lambda: lap.peer("desk")["state"] == "offline", 60, "lap knows it")
     assert lap.run("cat", lap.peer_path("desk", "big")).returncode != 0
-    nothing = lap.run("ls", lap.peer_path("desk"), timeout=60)
-    assert nothing.returncode != 0
+    assert lap.run("ls", lap.peer_path("desk"), timeout=60).returncode != 0
     # and it does not come back
     lap.stop()
     lap.start("--port", "0")
     assert desk.ctl_json("peers") == []
+    assert lap.run("cat", lap.peer_path("desk", "big")).returncode != 0
 
 
 @test()

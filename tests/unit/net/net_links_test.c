@@ -154,7 +154,9 @@ Test(net_links, unpairing_ends_everything_at_once)
 	cr_assert_eq(world.b.room.n_closed, 1);
 	cr_assert_eq(world.b.room.n_broken, 1);
 	cr_assert(request_is_orphan(world.b.room.held[0]));
-	world_until(&world, world.a.n_unpaired == 1 && stream.n_ends == 1);
+	world_until(&world, world.a.n_unpaired == 1 && stream.n_ends == 1 && answer.n_replies == 1);
+	cr_assert_eq(answer.error, -EHOSTDOWN, "what waits for an answer ends too");
+	cr_assert_eq(world.a.n_down, 1);
 	world_turns(&world, 50);
 	cr_assert_eq(world.relay.n_accepted, 1, "it does not come again");
 	world_close(&world);
