@@ -128,7 +128,7 @@ static void keep_reason(struct local_client *client, struct bytes body)
 /* What has been read so far: 1 and a frame, 0 when more is needed, -EBADMSG. */
 static int take_frame(struct local_client *client, struct frame *ret_frame)
 {
-	for (;;) {
+	while (client->input.size > client->n_read) {
 		struct bytes input = {client->input.data + client->n_read,
 				      client->input.size - client->n_read};
 		size_t length;
@@ -146,6 +146,7 @@ static int take_frame(struct local_client *client, struct frame *ret_frame)
 			return 1;
 		keep_reason(client, ret_frame->body);
 	}
+	return 0;
 }
 
 int local_client_receive(struct local_client *client, int timeout_ms, struct frame *ret_frame)
