@@ -40,6 +40,7 @@ class Bench:
     def __init__(self, context, sizes, delay, names, builds, chosen):
         self.sizes, self.chosen = sizes, chosen
         self.results = {} # (row, competitor): values, Capped among them
+        self.cpu = {}     # (step, competitor): CPU seconds for each unit
         self.works = [work for work in WORKS if work.last_step(chosen)]
         self.network = Network(context, delay)
         self.desk, self.lap = self.network.desk, self.network.lap
@@ -89,20 +90,25 @@ class Bench:
         return any(isinstance(value, Capped) for step in work.steps
                    for value in self.results.get((step, competitor.name), []))
 
-    def record(self, competitor, step, amount, seconds, cpu):
-        """seconds may be Capped."""
+    def record(self, competitor, step, amount, seconds, cpu=None):
+        """seconds may be Capped, amount None."""
         for row in ROWS:
             if row.step != step:
                 continue
             value = seconds
-            if row.of_cpu and amount:
+            if row.of_cpu:
+                if not amount:
+                    continue
                 value = cpu * row.unit / amount
             elif row.kind == RATE and not isinstance(seconds, Capped):
                 value = amount / seconds / row.unit
             self.results.setdefault((row.name, competitor.name), []).append(value)
+            if not row.of_cpu and cpu is not None:
+                units = amount / row.unit if amount else 1
+                self.cpu.setdefault((step, competitor.name), []).append(cpu / units)
             if row.name in self.chosen:
                 say(f"{row.name} {competitor.name} {shown(value)}" +
-                    ("" if row.of_cpu else f" (CPU {cpu:.2f} s)"))
+                    ("" if row.of_cpu or cpu is None else f" (CPU {cpu:.2f} s)"))
 
     # ---- one work in one mount ----
 
@@ -149,8 +155,7 @@ class Bench:
             try:
                 line = process.read_line(self.sizes.cap)
             except AssertionError: # none came
-                self.record(competitor, step, None, Capped(self.sizes.cap),
-                            sample().cpu_since(before))
+                self.record(competitor, step, None, Capped(self.sizes.cap))
                 return
             cpu = sample().cpu_since(before)
             assert line, f"{process.text}: {process.error_text()}"
@@ -174,9 +179,9 @@ class Bench:
             except AssertionError:
                 break
             left.remove(seen["step"])
-            self.record(competitor, seen["step"], None, seen["seconds"], 0)
+            self.record(competitor, seen["step"], None, seen["seconds"])
         for step in left:
-            self.record(competitor, step, None, Capped(self.sizes.changes_cap), 0)
+            self.record(competitor, step, None, Capped(self.sizes.changes_cap))
 
     def make_place(self):
         """Where a work may write, and finds what is about to change."""

@@ -1,7 +1,7 @@
 """The results as Markdown."""
 import statistics
 
-from rows import RATE, ROWS
+from rows import LESS, RATE, ROWS, SECONDS
 
 
 class Capped(float):
@@ -15,10 +15,6 @@ def shown(value):
     return f"> {value:.0f}" if isinstance(value, Capped) else text
 
 
-def shown_in(row, value):
-    return "–" if isinstance(value, Capped) and row.kind == RATE else shown(value)
-
-
 def middle(values):
     """Their median; Capped if any was, None if there are none."""
     if not values:
@@ -27,31 +23,54 @@ def middle(values):
                 statistics.median(values))
 
 
-def ratio(row, ours, theirs):
+def ratio(kind, ours, theirs):
     """How many times as good ours is."""
     if ours is None or theirs is None or isinstance(ours, Capped):
         return ""
     if isinstance(theirs, Capped):
-        return f"> {theirs / ours:.1f}" if row.kind != RATE and not row.of_cpu else ""
-    good, bad = (ours, theirs) if row.kind == RATE else (theirs, ours)
+        return f"> {theirs / ours:.1f}" if kind == SECONDS else ""
+    good, bad = (ours, theirs) if kind == RATE else (theirs, ours)
     return f"{good / bad:.2f}" if bad else ""
 
 
 def of_run(results, competitors, chosen, sizes):
     """Lines. results: {(row, competitor): values}. The last columns: the first competitor beside
     each of the others."""
-    us, others = competitors[0], competitors[1:]
-    lines = ["| | " + " | ".join([one.text for one in competitors] +
-                                 [f"times {one.text}" for one in others]) + " |",
-             "| --- |" + " ---: |" * (len(competitors) + len(others))]
+    lines = head(competitors)
     for row in ROWS:
         values = [middle(results.get((row.name, one.name))) for one in competitors]
         if row.name == "memory":
             values = [max(results.get((row.name, one.name)) or [0]) or None for one in competitors]
-        if row.name not in chosen or all(value is None for value in values):
-            continue
-        ratios = [ratio(row, values[0], value) for value in values[1:]]
-        text = row.text.format(repository=sizes.repository, listing=sizes.listing)
-        cells = [text] + [shown_in(row, value) for value in values] + ratios
-        lines.append("| " + " | ".join(cells) + " |")
+        if row.name in chosen:
+            lines += line(row, row.text, row.kind, values, sizes)
     return lines
+
+
+def of_cpu(cpu, competitors, chosen, sizes):
+    """The same of CPU time: {(step, competitor): seconds for each unit of its row}."""
+    lines = head(competitors)
+    for row in ROWS:
+        values = [middle(cpu.get((row.name, one.name))) for one in competitors]
+        if row.name in chosen:
+            what, _, unit = row.text.rpartition(", ")
+            per = {"MB/s": " per MB", "per s": " each", "files per s": " each"}.get(unit, "")
+            values = [None if value is None else value * 1000 for value in values]
+            lines += line(row, f"{what}, CPU ms{per}", LESS, values, sizes)
+    return lines
+
+
+def head(competitors):
+    texts = [one.text for one in competitors]
+    return ["| | " + " | ".join(texts + [f"times {text}" for text in texts[1:]]) + " |",
+            "| --- |" + " ---: |" * (2 * len(texts) - 1)]
+
+
+def line(row, text, kind, values, sizes):
+    """A list of one line, or none if there are no values."""
+    if all(value is None for value in values):
+        return []
+    ratios = [ratio(kind, values[0], value) for value in values[1:]]
+    cells = [text.format(repository=sizes.repository, listing=sizes.listing)]
+    cells += ["–" if isinstance(value, Capped) and kind == RATE else shown(value)
+              for value in values]
+    return ["| " + " | ".join(cells + ratios) + " |"]
