@@ -116,9 +116,9 @@ void entries_getattr(fuse_req_t req, struct fs_node *node)
 
 	if (!known && !is_to_ask && dir_attr(fs, node, &listed, &left))
 		known = &listed;
-	/* A write that is under way clears set-id bits there, and the first one takes blocks. */
-	if (known && node->type == S_IFREG &&
-	    ((known->mode & (S_ISUID | S_ISGID)) || !known->blocks) && file_is_being_written(node))
+	/* A write that is under way clears set-id bits there. */
+	if (known && node->type == S_IFREG && (known->mode & (S_ISUID | S_ISGID)) &&
+	    file_is_being_written(node))
 		known = NULL;
 	if (!known || node->is_stale || !node_peer(fs, node)->transport) {
 		start(req, node, OP_GETATTR, &args, on_getattr);

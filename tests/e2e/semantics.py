@@ -146,7 +146,7 @@ def contents_holes_and_ranges(t):
          "put('f', b'0123456789' * 1000); r = os.stat('f').st_size, os.stat('f').st_blocks",
          "os.truncate('f', 5000); r = get('f')[-3:]", "os.truncate('f', 6000); r = get('f')[4998:5003]", "os.truncate('f', -1)", "os.truncate('d', 0)",
          "os.mkdir('d'); os.truncate('d', 0)", "os.truncate('f', 2**62)", "fd = os.open('f', os.O_RDONLY); os.ftruncate(fd, 0)",
-         "fd = os.open('s', os.O_RDWR | os.O_CREAT, 0o644); os.pwrite(fd, b'x', 2**32 + 5); s = os.fstat(fd); r = s.st_size, s.st_blocks, os.pread(fd, 3, 2**32 + 4)",
+         "fd = os.open('s', os.O_RDWR | os.O_CREAT, 0o644); os.pwrite(fd, b'x', 2**32 + 5); os.fsync(fd); s = os.fstat(fd); r = s.st_size, s.st_blocks, os.pread(fd, 3, 2**32 + 4)",
          "fd = os.open('s', os.O_RDWR); r = [os.lseek(fd, 0, w) for w in (os.SEEK_DATA, os.SEEK_HOLE, os.SEEK_END)]",
          "fd = os.open('s', os.O_RDWR); os.lseek(fd, 2**33, os.SEEK_DATA)", "fd = os.open('s', os.O_RDWR); os.lseek(fd, 2**33, os.SEEK_HOLE)", "fd = os.open('s', os.O_RDWR); r = os.lseek(fd, 2**32 + 5, os.SEEK_HOLE)",
          "fd = os.open('s', os.O_RDWR); os.lseek(fd, -1, os.SEEK_SET)", "fd = os.open('s', os.O_RDWR); r = os.lseek(fd, 7, os.SEEK_SET), os.lseek(fd, 3, os.SEEK_CUR), os.lseek(fd, -3, os.SEEK_END)",
