@@ -78,27 +78,40 @@ static bool stays_inside(const char *target, size_t size, unsigned depth)
 	return true;
 }
 
-/* The part of an absolute target below the peer's top, or NULL if it is not inside. */
-static const char *below_root(const char *target, size_t size, const char *root_path)
+static size_t append(char *to, size_t at, const char *text, size_t size)
 {
-	size_t n = root_path ? strlen(root_path) : 0;
-
-	if (!n)
-		return NULL;
-	while (n && root_path[n - 1] == '/')
-		n--; /* "/" itself has 0 left: everything is inside */
-	if (size < n || memcmp(target, root_path, n) != 0 || (size > n && target[n] != '/'))
-		return NULL;
-	while (n < size && target[n] == '/')
-		n++;
-	return target + n;
+	memcpy(to + at, text, size);
+	return at + size;
 }
 
-int attr_map_target(const char *target, size_t size, unsigned depth, const char *root_path,
+/* The relative target that leads from `depth` directories down to `rest` in the export `name`. */
+static int from_top(unsigned depth, const char *name, const char *rest, size_t rest_size,
 		    char *ret_target)
 {
-	const char *rest;
-	size_t rest_size, n = 0;
+	size_t n = 0, name_size = strlen(name);
+
+	if ((size_t)depth * 3 + name_size + rest_size + 2 >= PATH_MAX)
+		return -EACCES;
+	for (unsigned i = 0; i < depth; i++)
+		n = append(ret_target, n, "../", 3);
+	if (name_size) {
+		n = append(ret_target, n, name, name_size);
+		n = append(ret_target, n, "/", 1);
+	}
+	if (rest_size)
+		n = append(ret_target, n, rest, rest_size);
+	else if (n)
+		n--; /* "..", "../src" */
+	else
+		n = append(ret_target, n, ".", 1);
+	return (int)n;
+}
+
+int attr_map_target(const char *target, size_t size, unsigned depth, const struct places *places,
+		    char *ret_target)
+{
+	const char *rest, *name;
+	size_t rest_size;
 
 	if (!size || size >= PATH_MAX)
 		return -EACCES;
@@ -108,25 +121,13 @@ int attr_map_target(const char *target, size_t size, unsigned depth, const char 
 		memcpy(ret_target, target, size);
 		return (int)size;
 	}
-	rest = below_root(target, size, root_path);
+	rest = places_find(places, target, size, &name);
 	if (!rest)
 		return -EACCES;
 	rest_size = (size_t)(target + size - rest);
-	if (!stays_inside(rest, rest_size, 0) || (size_t)depth * 3 + rest_size + 1 >= PATH_MAX)
+	if (!stays_inside(rest, rest_size, 0))
 		return -EACCES;
-	for (unsigned i = 0; i < depth; i++) {
-		memcpy(ret_target + n, "../", 3);
-		n += 3;
-	}
-	if (rest_size) {
-		memcpy(ret_target + n, rest, rest_size);
-		n += rest_size;
-	} else if (n) {
-		n--; /* "..", "../.." */
-	} else {
-		ret_target[n++] = '.';
-	}
-	return (int)n;
+	return from_top(depth, name, rest, rest_size, ret_target);
 }
 
 static uint64_t link_size(struct fs *fs, const struct fs_node *node, uint64_t size)
@@ -137,7 +138,7 @@ static uint64_t link_size(struct fs *fs, const struct fs_node *node, uint64_t si
 	if (fs->config.raw_symlinks || !node->target)
 		return size;
 	n = attr_map_target(node->target, strlen(node->target), node_depth(node),
-			    node_peer(fs, node)->root_path, target);
+			    &node_peer(fs, node)->places, target);
 	return n < 0 ? size : (uint64_t)n;
 }
 

@@ -9,6 +9,7 @@
 #define FS_ATTR_MAP_H
 
 #include "fs/node.h"
+#include "fs/places.h"
 
 /* The stable inode number of a peer's object. */
 uint64_t attr_map_ino(const struct fs_peer *peer, uint64_t fs, uint64_t ino);
@@ -35,7 +36,7 @@ uint32_t attr_map_gid_out(const struct fs_peer *peer, uint32_t gid);
  * top. Writes at most PATH_MAX - 1 bytes and returns their number; -EACCES for one that would lead
  * out of the peer's directory, into this machine.
  */
-int attr_map_target(const char *target, size_t size, unsigned depth, const char *root_path,
+int attr_map_target(const char *target, size_t size, unsigned depth, const struct places *places,
 		    char *ret_target);
 
 #endif

@@ -141,7 +141,7 @@ static void reply_target(fuse_req_t req, const struct fs_node *node)
 		fuse_reply_readlink(req, node->target);
 		return;
 	}
-	n = attr_map_target(node->target, strlen(node->target), node_depth(node), peer->root_path,
+	n = attr_map_target(node->target, strlen(node->target), node_depth(node), &peer->places,
 			    target);
 	if (n < 0) {
 		peer_reply_error(req, peer, n);
@@ -149,6 +149,27 @@ static void reply_target(fuse_req_t req, const struct fs_node *node)
 	}
 	target[n] = '\0';
 	fuse_reply_readlink(req, target);
+}
+
+static void on_places(struct peer_call *call, const struct transport_reply *reply)
+{
+	int error = peer_places_take(call->peer, reply);
+	fuse_req_t req;
+
+	if (error) {
+		peer_call_fail(call, error);
+		return;
+	}
+	req = peer_call_take(call);
+	if (req)
+		reply_target(req, call->node);
+}
+
+/* What an absolute target means is known once the peer has told what it exports. */
+static bool waits_for_places(const struct fs *fs, const struct fs_node *node)
+{
+	return node->target[0] == '/' && !fs->config.raw_symlinks &&
+	       !node_peer(fs, node)->places.is_known;
 }
 
 static void on_readlink(struct peer_call *call, const struct transport_reply *reply)
@@ -163,6 +184,13 @@ static void on_readlink(struct peer_call *call, const struct transport_reply *re
 		peer_call_fail(call, reply->error ? reply->error : -ENOMEM);
 		return;
 	}
+	if (waits_for_places(call->peer->fs, node)) {
+		struct args_exports args = {0};
+
+		call->done = on_places;
+		peer_call_send(call, OP_EXPORTS, &args);
+		return;
+	}
 	req = peer_call_take(call);
 	if (req)
 		reply_target(req, node);
@@ -171,13 +199,16 @@ static void on_readlink(struct peer_call *call, const struct transport_reply *re
 void entries_readlink(fuse_req_t req, struct fs_node *node)
 {
 	struct args_readlink args = {0};
+	struct args_exports exports = {0};
 
 	if (node->type != S_IFLNK)
 		fuse_reply_err(req, EINVAL);
-	else if (node->target && *node->target && !node->is_stale)
-		reply_target(req, node);
-	else
+	else if (!node->target || !*node->target || node->is_stale)
 		start(req, node, OP_READLINK, &args, on_readlink);
+	else if (waits_for_places(fs_of(req), node))
+		start(req, node, OP_EXPORTS, &exports, on_places);
+	else
+		reply_target(req, node);
 }
 
 /* --- access ----------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@
 #define CALL_REPEATS 4
 
 static void send_args(struct peer_call *call, const void *args);
+static void ask_places(struct fs_peer *peer);
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
@@ -421,7 +422,8 @@ static void session_new(void *arg, uint32_t uid, uint32_t gid)
 	peer->gid = gid;
 	node_numbers_void(peer);
 	peer->n_forgets = 0;
-	peer_root_path_ask(peer);
+	peer->places.is_known = false; /* but not forgotten: mostly they are the same */
+	ask_places(peer);
 	root_top_ask(peer);
 }
 
@@ -501,33 +503,37 @@ void peer_free(struct fs_peer *peer)
 		return;
 	assert(!peer->calls && !peer->binds && !peer->transport && !peer->n_nodes);
 	free(peer->numbers.buckets);
-	free(peer->root_path);
+	places_clear(&peer->places);
 	free(peer->top_acl.data);
 	free(peer->forgets);
 	free(peer);
 }
 
-/* --- what the top is called there ------------------------------------------------------------- */
+/* --- what its exports are called there -------------------------------------------------------- */
 
-static void on_root_path(struct peer_call *call, const struct transport_reply *reply)
+int peer_places_take(struct fs_peer *peer, const struct transport_reply *reply)
 {
-	const struct result_readlink *result = reply->result;
-	struct fs_peer *peer = call->peer;
+	const struct result_exports *result = reply->result;
 
-	free(peer->root_path);
-	peer->root_path = NULL;
-	if (!reply->error && result->target.size && result->target.data[0] == '/')
-		peer->root_path = strndup((const char *)result->target.data, result->target.size);
+	if (reply->error == -ENOSYS || reply->error == -EOPNOTSUPP) {
+		peer->places.is_known = true; /* an older loopsyd: then none */
+		return 0;
+	}
+	return reply->error ? reply->error : places_set(&peer->places, result->exports);
 }
 
-/* READLINK of node 1 gives the path of what is exported there, if it is one directory. */
-void peer_root_path_ask(struct fs_peer *peer)
+static void on_places(struct peer_call *call, const struct transport_reply *reply)
+{
+	peer_places_take(call->peer, reply);
+}
+
+static void ask_places(struct fs_peer *peer)
 {
 	struct peer_call *call = peer_call_new(peer->fs, sizeof(*call), peer->top, NULL);
-	struct args_readlink args = {0};
+	struct args_exports args = {0};
 
 	if (!call)
 		return;
-	call->done = on_root_path;
-	peer_call_send(call, OP_READLINK, &args);
+	call->done = on_places;
+	peer_call_send(call, OP_EXPORTS, &args);
 }

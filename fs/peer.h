@@ -18,6 +18,7 @@
 #include "fs/node.h"
 #include "fs/notify.h"
 #include "fs/parked.h"
+#include "fs/places.h"
 #include "fs/write_behind.h"
 
 #define PEER_FORGET_BATCH 1000
@@ -35,11 +36,11 @@ struct fs_peer {
 	uint32_t n_nodes;            /* that refer to it by index: the slot stays as long */
 	struct transport *transport; /* NULL: removed */
 	void *arg;
-	struct fs_node *top; /* held while it is not removed */
-	uint32_t session;    /* counts sessions: tells numbers and handles of old ones */
-	uint32_t names_lost; /* fs->change when last node_unknown_name_lost */
-	uint32_t uid, gid;   /* as whom its daemon works */
-	char *root_path;     /* what its top is called there, if absolute targets are to be shown */
+	struct fs_node *top;  /* held while it is not removed */
+	uint32_t session;     /* counts sessions: tells numbers and handles of old ones */
+	uint32_t names_lost;  /* fs->change when last node_unknown_name_lost */
+	uint32_t uid, gid;    /* as whom its daemon works */
+	struct places places; /* what its exports are called there */
 	/* With allow_other: what its top is like there, and its ACL (root.c). */
 	struct attr top_attr; /* mode 0: not known yet */
 	struct buffer top_acl;
@@ -130,7 +131,8 @@ void peer_free(struct fs_peer *peer);
 void peer_node_gone(struct fs_peer *peer);
 
 /* Asks what the peer's top is called there, for absolute targets of symbolic links. */
-void peer_root_path_ask(struct fs_peer *peer);
+/* The answer to EXPORTS came. Returns 0, or why it is of no use. */
+int peer_places_take(struct fs_peer *peer, const struct transport_reply *reply);
 
 /* References of the server that nobody needs; sent in batches. */
 void peer_forget(struct fs_peer *peer, uint64_t number, uint64_t count);

@@ -4,6 +4,7 @@ RECORD_DEFINE(attr)
 RECORD_DEFINE(entry)
 RECORD_DEFINE(dir_entry)
 RECORD_DEFINE(forgotten)
+RECORD_DEFINE(export_place)
 OPS_peer(OP_DEFINE)
 
     static const struct op rows[] = {OPS_peer(OP_ROW)};

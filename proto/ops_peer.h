@@ -56,6 +56,13 @@ RECORD_DECLARE(dir_entry)
 	F(X, UINT, count, OPS_ANY)
 RECORD_DECLARE(forgotten)
 
+/* An element of EXPORTS: a directory as it is called there, absolute, and the name below node 1 under
+ * which it is shown; an empty name is node 1 itself. One that is known by two paths comes twice. */
+#define RECORD_export_place(F, O, X)                                                               \
+	F(X, BIN, name, OPS_NAME_MAX)                                                              \
+	F(X, BIN, path, OPS_TARGET_MAX)
+RECORD_DECLARE(export_place)
+
 /* Bits of SETATTR's `valid`. */
 enum setattr_valid {
 	SETATTR_MODE = 1 << 0,
@@ -333,6 +340,9 @@ enum lock_kind {
 	F(X, UINT, mask, 7)
 #define RECORD_result_access(F, O, X)
 
+#define RECORD_args_exports(F, O, X)   F(X, UINT, node, OPS_ANY) /* not looked at */
+#define RECORD_result_exports(F, O, X) F(X, LIST, exports, 1024) /* of export_place */
+
 /* `type` is F_RDLCK, F_WRLCK or F_UNLCK; `size` 0 reaches to the end of the file. */
 #define RECORD_args_lock(F, O, X)                                                                  \
 	F(X, UINT, node, OPS_ANY)                                                                  \
@@ -385,7 +395,8 @@ enum lock_kind {
 	OP(52, LISTXATTR, listxattr, FS_RO, OP_REPEATABLE, "names of extended attributes")         \
 	OP(53, REMOVEXATTR, removexattr, FS_RW, OP_MUTATES, "removes an extended attribute")       \
 	OP(54, STATFS, statfs, FS_RO, OP_REPEATABLE, "space of the file system")                   \
-	OP(55, ACCESS, access, FS_RO, OP_REPEATABLE, "may the server's user do this")
+	OP(55, ACCESS, access, FS_RO, OP_REPEATABLE, "may the server's user do this")              \
+	OP(56, EXPORTS, exports, FS_RO, OP_REPEATABLE, "what the exported directories are called there")
 
 enum op_peer_number { OPS_peer(OP_NUMBER) };
 OPS_peer(OP_DECLARE)

@@ -1,14 +1,18 @@
-/* Attributes: GETATTR, SETATTR, ACCESS, STATFS, READLINK. All of it on pool threads. */
+/* Attributes: GETATTR, SETATTR, ACCESS, STATFS, READLINK, EXPORTS. All of it on pool threads. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "daemon/serve/wire_entries.h"
+#include "daemon/serve/node_walk.h"
 #include "daemon/serve/opens.h"
 #include "daemon/serve/serve_private.h"
+#include "daemon/serve/wire_entries.h"
+#include "proto/codec.h"
 
 static int do_getattr(struct work *work)
 {
@@ -227,6 +231,56 @@ static int do_readlink(struct work *work)
 	return 0;
 }
 
+/* Where the kernel says that an export is, if that is not its path (a symbolic link on the way). */
+static bool real_path(struct mounts *mounts, const struct export *export, char ret_path[PATH_MAX])
+{
+	LOOK look = LOOK_NULL;
+	char proc[CONFINE_PROC_SIZE];
+	ssize_t n;
+
+	if (node_walk_export(mounts, export, &look) < 0 || look.fd < 0)
+		return false;
+	confine_proc_path(look.fd, proc);
+	n = readlink(proc, ret_path, PATH_MAX);
+	if (n <= 0 || n > OPS_TARGET_MAX)
+		return false;
+	ret_path[n] = '\0';
+	return strcmp(ret_path, export->path) != 0;
+}
+
+static int add_place(struct list *list, struct buffer *elements, const char *name, const char *path)
+{
+	struct export_place place = {
+	    .name = {(const uint8_t *)name, strlen(name)},
+	    .path = {(const uint8_t *)path, strlen(path)},
+	};
+
+	return codec_list_append(list, elements, &export_place_record, &place);
+}
+
+static int do_exports(struct work *work)
+{
+	const struct exports *exports = work->guest->nodes.exports;
+	struct list *list = &work->result.exports.exports;
+	struct buffer elements = {.limit = OPS_DIR_BATCH_MAX};
+	char path[PATH_MAX];
+	int error = 0;
+
+	for (size_t i = 0; i < exports->n && error == 0; i++) {
+		const struct export *export = &exports->items[i];
+		const char *name = exports->n == 1 ? "" : export->name;
+
+		error = add_place(list, &elements, name, export->path);
+		if (error == 0 && real_path(work->guest->nodes.mounts, export, path))
+			error = add_place(list, &elements, name, path);
+	}
+	work->payload = elements.data;
+	if (error < 0 && error != -EMSGSIZE) /* the rest is not known to the peer then */
+		return error;
+	codec_list_finish(list, &elements);
+	return 0;
+}
+
 const struct work_handler attrs_handlers[] = {
     {.op = OP_GETATTR, .order = ORDER_READ, .run = do_getattr},
     {.op = OP_SETATTR,
@@ -237,5 +291,6 @@ const struct work_handler attrs_handlers[] = {
     {.op = OP_ACCESS, .order = ORDER_READ, .run = do_access},
     {.op = OP_STATFS, .order = ORDER_FREE, .run = do_statfs},
     {.op = OP_READLINK, .order = ORDER_FREE, .run = do_readlink},
+    {.op = OP_EXPORTS, .order = ORDER_FREE, .run = do_exports},
     {.op = 0},
 };

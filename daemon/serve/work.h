@@ -78,6 +78,7 @@ struct work {
 		struct result_listxattr listxattr;
 		struct result_statfs statfs;
 		struct result_lock lock;
+		struct result_exports exports;
 	} result;      /* zeroed at first */
 	void *payload; /* malloc'd bytes that result points into; freed after the answer */
 	void *room;    /* the handler's own; set: settle is called also for a cancelled one */

@@ -257,12 +257,18 @@ static int answer(struct transport_call *call, struct fs_fake_object *node,
 		result->getattr.attr = fs_fake_attr(node);
 		return 0;
 	}
+	case OP_EXPORTS:
+		if (!fake->root_path)
+			return 0;
+		fake->exports.size = 0;
+		codec_list_append(&result->exports.exports, &fake->exports, &export_place_record,
+				  &(struct export_place){.path = {(const uint8_t *)fake->root_path,
+								  strlen(fake->root_path)}});
+		codec_list_finish(&result->exports.exports, &fake->exports);
+		return 0;
 	case OP_READLINK:
-		if (node == fake->root && !fake->root_path)
-			return -EINVAL;
-		result->readlink.target = (struct bytes){
-		    (const uint8_t *)(node == fake->root ? fake->root_path : node->target),
-		    strlen(node == fake->root ? fake->root_path : node->target)};
+		result->readlink.target =
+		    (struct bytes){(const uint8_t *)node->target, strlen(node->target)};
 		return 0;
 	case OP_MKDIR: {
 		const struct args_mkdir *args = call->args;
@@ -630,6 +636,7 @@ void fs_fake_free(struct fs_fake *fake)
 	}
 	fs_fake_files_lost(fake);
 	assert(!fake->n_frames);
+	buffer_deinit(&fake->exports);
 	free(fake->by_number);
 	free(fake);
 }

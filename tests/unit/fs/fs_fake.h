@@ -52,7 +52,8 @@ struct fs_fake {
 	unsigned n_cancelled, n_forget_events;
 	uint64_t most_streamed; /* bytes under way at most */
 	int error[64];          /* an operation's answer instead of doing it; 0: none */
-	const char *root_path;  /* READLINK of node 1 */
+	const char *root_path;  /* EXPORTS: one, at that path; NULL: none */
+	struct buffer exports;  /* and what it was encoded to */
 	/* files (fs_fake_files.c) */
 	struct fs_fake_handle *handles; /* open ones */
 	uint64_t last_handle;

@@ -11,6 +11,7 @@ union fs_fake_result {
 	struct result_getattr getattr;
 	struct result_readdir readdir;
 	struct result_readlink readlink;
+	struct result_exports exports;
 	struct result_create create;
 	struct result_open open;
 	struct result_statfs statfs;

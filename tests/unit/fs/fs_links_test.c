@@ -8,10 +8,36 @@
 
 #define SECOND 1000000000ull
 
+struct named_path {
+	const char *name, *path;
+};
+
+static void set_places(struct places *places, const struct named_path *exports, size_t n)
+{
+	struct buffer elements = {0};
+	struct list list = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		struct export_place place = {
+		    .name = {(const uint8_t *)exports[i].name, strlen(exports[i].name)},
+		    .path = {(const uint8_t *)exports[i].path, strlen(exports[i].path)},
+		};
+
+		cr_assert_eq(codec_list_append(&list, &elements, &export_place_record, &place), 0);
+	}
+	codec_list_finish(&list, &elements);
+	cr_assert_eq(places_set(places, list), 0);
+	buffer_deinit(&elements);
+}
+
 static int target_of(const char *target, unsigned depth, const char *root, char *ret_target)
 {
-	int n = attr_map_target(target, strlen(target), depth, root, ret_target);
+	struct places places = {0};
+	int n;
 
+	set_places(&places, &(struct named_path){"", root}, root ? 1 : 0);
+	n = attr_map_target(target, strlen(target), depth, &places, ret_target);
+	places_clear(&places);
 	if (n >= 0)
 		ret_target[n] = '\0';
 	return n;
@@ -68,12 +94,63 @@ Test(fs_links, absolute_targets_become_relative_or_are_refused)
 Test(fs_links, long_targets_are_refused)
 {
 	char target[PATH_MAX + 10], result[PATH_MAX];
+	struct places places = {0};
 
+	set_places(&places, &(struct named_path){"", "/r"}, 1);
 	memset(target, 'x', sizeof(target));
 	memcpy(target, "/r/", 3);
-	cr_assert_eq(attr_map_target(target, PATH_MAX - 10, 1, "/r", result), PATH_MAX - 10);
-	cr_assert_eq(attr_map_target(target, PATH_MAX - 10, 200, "/r", result), -EACCES);
-	cr_assert_eq(attr_map_target(target, PATH_MAX + 5, 1, "/r", result), -EACCES);
+	cr_assert_eq(attr_map_target(target, PATH_MAX - 10, 1, &places, result), PATH_MAX - 10);
+	cr_assert_eq(attr_map_target(target, PATH_MAX - 10, 200, &places, result), -EACCES);
+	cr_assert_eq(attr_map_target(target, PATH_MAX + 5, 1, &places, result), -EACCES);
+	places_clear(&places);
+}
+
+Test(fs_links, an_absolute_target_may_lead_into_another_export)
+{
+	static const struct named_path exports[] = {
+	    {"home", "/home/ann/"}, {"src", "/home/ann/src"}, {"src", "/data/ann-src"}};
+	static const struct {
+		const char *target;
+		unsigned depth;
+		const char *expected;
+	} cases[] = {
+	    {"/home/ann/x", 1, "../home/x"},
+	    {"/home/ann", 2, "../../home"},
+	    {"/home/ann/src/a", 1, "../src/a"},
+	    {"/home/ann/src", 1, "../src"},
+	    {"/data/ann-src//a/b", 3, "../../../src/a/b"},
+	    {"/home/ann/srcs", 1, "../home/srcs"},
+	    {"/data", 1, NULL},
+	    {"/", 1, NULL},
+	    {"/home/ann/src/../x", 1, NULL},
+	};
+	struct places places = {0};
+
+	set_places(&places, exports, 3);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *target = cases[i].target;
+		char result[PATH_MAX];
+		int n = attr_map_target(target, strlen(target), cases[i].depth, &places, result);
+
+		cr_assert_eq(n, cases[i].expected ? (int)strlen(cases[i].expected) : -EACCES, "%s",
+			     target);
+		if (n > 0)
+			cr_assert_arr_eq(result, cases[i].expected, (size_t)n, "%s", target);
+	}
+	places_clear(&places);
+}
+
+Test(fs_links, exports_whose_names_lead_elsewhere_are_left_out)
+{
+	static const struct named_path exports[] = {
+	    {"..", "/a"}, {".", "/b"}, {"../../etc", "/c"}, {"good", "not/absolute"}, {"good", ""}};
+	struct places places = {0};
+	const char *name;
+
+	set_places(&places, exports, 5);
+	cr_assert_eq(places.n, 0);
+	cr_assert_null(places_find(&places, "/a/x", 4, &name));
+	places_clear(&places);
 }
 
 static struct fs_fake_object *add_link(struct fs_kernel *kernel, struct fs_fake_object *parent,
@@ -95,7 +172,7 @@ Test(fs_links, shown_targets_and_sizes_match_the_place)
 	uint64_t dir;
 
 	kernel->fake->root_path = "/home/ann";
-	kernel->fake->n_asked[OP_READLINK] = 0;
+	kernel->fake->n_asked[OP_EXPORTS] = 0;
 	fs_fake_session_new(kernel->fake);
 	fs_kernel_run(kernel);
 	add_link(kernel, a, "inside", "/home/ann/file");
@@ -110,7 +187,8 @@ Test(fs_links, shown_targets_and_sizes_match_the_place)
 	cr_assert_eq(fs_kernel_readlink(kernel, entry.nodeid, target), -EACCES);
 	cr_assert_eq(fs_kernel_lookup(kernel, dir, "up", &entry), 0);
 	cr_assert_eq(fs_kernel_readlink(kernel, entry.nodeid, target), 0);
-	cr_assert_eq(kernel->fake->n_asked[OP_READLINK], 1, "the root's, once");
+	cr_assert_eq(kernel->fake->n_asked[OP_EXPORTS], 1);
+	cr_assert_eq(kernel->fake->n_asked[OP_READLINK], 0, "targets come with entries");
 	/* Moved up by one, it would lead out. */
 	cr_assert_eq(fs_kernel_rename(kernel, dir, "up", fs_kernel_walk(kernel, "desk"), "up", 0),
 		     0);

@@ -190,3 +190,38 @@ Test(serve_attrs, a_held_directory_works_when_those_above_are_closed)
 	cr_assert_eq(access(serve_fake_path("outer/inner/new"), F_OK), 0);
 	serve_fake_deinit(&fake);
 }
+
+static void expect_places(const char *const *expected, size_t n)
+{
+	const struct result_exports *result;
+	struct export_place place;
+	struct list list;
+
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, EXPORTS, exports, &result), 0);
+	list = result->exports;
+	cr_assert_eq(list.n, n);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(codec_list_next(&list, &export_place_record, &place, NULL), 0);
+		cr_assert_eq(place.name.size, strlen(expected[2 * i]));
+		cr_assert_arr_eq(place.name.data, expected[2 * i], place.name.size);
+		cr_assert_eq(place.path.size, strlen(expected[2 * i + 1]));
+		cr_assert_arr_eq(place.path.data, expected[2 * i + 1], place.path.size);
+	}
+}
+
+Test(serve_attrs, the_exports_tell_where_they_are)
+{
+	struct exports_option exports[2] = {{.name = "one"}, {.name = "two"}};
+	const char *one = scratch_path("one"), *two = scratch_path("two");
+
+	serve_fake_init(&fake, NULL);
+	expect_places((const char *[]){"", fake.export_path}, 1);
+	serve_fake_deinit(&fake);
+	cr_assert_eq(mkdir(one, 0755), 0);
+	cr_assert_eq(symlink(one, two), 0);
+	exports[0].path = one;
+	exports[1].path = two;
+	serve_fake_init(&fake, &(struct serve_options){.exports = exports, .n_exports = 2});
+	expect_places((const char *[]){"one", one, "two", two, "two", one}, 3);
+	serve_fake_deinit(&fake);
+}
