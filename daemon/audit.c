@@ -22,13 +22,17 @@
 #define COUNTS_MAX    256 /* operations by number; the table of operations has fewer */
 #define PEER_TEXT_MAX 256 /* bytes of a peer or outcome that are kept */
 
+enum outcome { OUTCOME_OK, OUTCOME_FAILED, OUTCOME_DENIED, OUTCOMES };
+static const char *const outcome_names[] = {"ok", "failed", "denied"};
+
 struct audit_counts {
 	struct audit *audit;
 	struct audit_counts *next; /* in audit->counts */
 	char *peer;
 	struct {
 		const char *name;
-		uint64_t n[2]; /* good, failed */
+		uint64_t n[OUTCOMES];
+		bool is_told; /* a line said that it was denied, since the last flush */
 	} operations[COUNTS_MAX];
 };
 
@@ -218,23 +222,31 @@ struct audit_counts *audit_counts_new(struct audit *audit, const char *peer)
 	return counts;
 }
 
-static void flush_outcome(struct audit_counts *counts, int failed)
+static void flush_outcome(struct audit_counts *counts, enum outcome outcome)
 {
 	json_t *detail = NULL;
 
 	for (size_t i = 0; i < COUNTS_MAX; i++) {
-		uint64_t n = counts->operations[i].n[failed];
+		uint64_t n = counts->operations[i].n[outcome];
 
 		if (n == 0)
 			continue;
 		if (!detail)
 			detail = json_object();
 		json_object_set_new(detail, counts->operations[i].name, json_integer((int64_t)n));
-		counts->operations[i].n[failed] = 0;
+		counts->operations[i].n[outcome] = 0;
 	}
 	if (detail)
-		audit_write(counts->audit, counts->peer, "files", failed ? "failed" : "ok", -1,
+		audit_write(counts->audit, counts->peer, "files", outcome_names[outcome], -1,
 			    detail);
+}
+
+static void flush(struct audit_counts *counts)
+{
+	for (enum outcome outcome = OUTCOME_OK; outcome < OUTCOMES; outcome++)
+		flush_outcome(counts, outcome);
+	for (size_t i = 0; i < COUNTS_MAX; i++)
+		counts->operations[i].is_told = false;
 }
 
 struct audit_counts *audit_counts_free(struct audit_counts *counts)
@@ -243,8 +255,7 @@ struct audit_counts *audit_counts_free(struct audit_counts *counts)
 
 	if (!counts)
 		return NULL;
-	flush_outcome(counts, 0);
-	flush_outcome(counts, 1);
+	flush(counts);
 	for (link = &counts->audit->counts; *link != counts; link = &(*link)->next)
 		;
 	*link = counts->next;
@@ -253,24 +264,41 @@ struct audit_counts *audit_counts_free(struct audit_counts *counts)
 	return NULL;
 }
 
+static void start_timer(struct audit *audit)
+{
+	if (!uv_is_active((uv_handle_t *)&audit->timer) && !audit->closing)
+		uv_timer_start(&audit->timer, on_timer, FLUSH_MS, 0);
+}
+
 void audit_counts_add(struct audit_counts *counts, uint16_t number, const char *name, int status)
 {
 	if (!counts || number >= COUNTS_MAX)
 		return;
 	counts->operations[number].name = name;
-	counts->operations[number].n[status < 0]++;
-	if (!uv_is_active((uv_handle_t *)&counts->audit->timer) && !counts->audit->closing)
-		uv_timer_start(&counts->audit->timer, on_timer, FLUSH_MS, 0);
+	counts->operations[number].n[status < 0 ? OUTCOME_FAILED : OUTCOME_OK]++;
+	start_timer(counts->audit);
+}
+
+void audit_counts_deny(struct audit_counts *counts, uint16_t number, const char *name)
+{
+	if (!counts || number >= COUNTS_MAX)
+		return;
+	counts->operations[number].name = name;
+	start_timer(counts->audit);
+	if (counts->operations[number].is_told) {
+		counts->operations[number].n[OUTCOME_DENIED]++;
+		return;
+	}
+	counts->operations[number].is_told = true;
+	audit_write(counts->audit, counts->peer, name, "denied", -1, NULL);
 }
 
 void audit_flush_counts(struct audit *audit)
 {
 	if (!audit)
 		return;
-	for (struct audit_counts *counts = audit->counts; counts; counts = counts->next) {
-		flush_outcome(counts, 0);
-		flush_outcome(counts, 1);
-	}
+	for (struct audit_counts *counts = audit->counts; counts; counts = counts->next)
+		flush(counts);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

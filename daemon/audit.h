@@ -12,9 +12,10 @@
  *      "duration_ms": 1200, "detail": {…}}
  *
  * File operations are counted and written once a minute: what is "files", detail has a count for
- * each operation. Never contents. Lines are handed to the store's thread, so that nothing here
- * waits for a disk; a kill loses what was said in the last moments before it. At max_size the file
- * becomes audit.jsonl.1, and so on up to .keep.
+ * each operation. The first of a minute for which a permission is missing has a line of its own:
+ * what is its name, outcome is "denied"; further ones are counted. Never contents. Lines are handed
+ * to the store's thread, so that nothing here waits for a disk; a kill loses what was said in the
+ * last moments before it. At max_size the file becomes audit.jsonl.1, and so on up to .keep.
  *
  * All functions are for the loop's thread; audit may be NULL: then nothing is written.
  */
@@ -55,6 +56,8 @@ struct audit_counts *audit_counts_free(struct audit_counts *counts);
  * (static), status 0 or a negative errno.
  */
 void audit_counts_add(struct audit_counts *counts, uint16_t number, const char *name, int status);
+/* The same for one that the peer has no permission for. */
+void audit_counts_deny(struct audit_counts *counts, uint16_t number, const char *name);
 
 /* What the timer does every minute while something is counted. */
 void audit_flush_counts(struct audit *audit);

@@ -78,6 +78,7 @@ static void leave(struct paired *paired, bool unpaired)
 	if (paired->fs)
 		fs_peer_remove(paired->fs);
 	net_peer_remove(paired->net, unpaired);
+	audit_counts_free(paired->counts);
 	uv_close((uv_handle_t *)&paired->pending, on_timer_closed);
 }
 
@@ -117,6 +118,7 @@ static int enter(struct daemon *daemon, const struct store_peer *record)
 		free(paired);
 		return error;
 	}
+	paired->counts = audit_counts_new(daemon->audit, record->name);
 	uv_timer_init(&daemon->loop, &paired->pending);
 	paired->pending.data = paired;
 	while (*at)
@@ -164,6 +166,8 @@ int paired_rename(struct paired *paired, const char *name, store_done_fn done, v
 		return error;
 	paired->record = record;
 	net_peer_set_name(paired->net, name);
+	audit_counts_free(paired->counts);
+	paired->counts = audit_counts_new(paired->daemon->audit, name);
 	if (paired->fs)
 		fs_peer_rename(paired->fs, name);
 	return 0;
@@ -271,6 +275,17 @@ static void on_stranger(void *arg, const char *address,
 		    json_pack("{s:s, s:s}", "address", address, "fingerprint", text));
 }
 
+static void on_answered(void *arg, struct net_peer *peer, const struct op *op, int error,
+			bool denied)
+{
+	struct paired *paired = net_peer_data(peer);
+
+	if (denied)
+		audit_counts_deny(paired->counts, op->number, op->name);
+	else
+		audit_counts_add(paired->counts, op->number, op->name, error);
+}
+
 static void on_pairing(void *arg, struct pair_stream *stream)
 {
 	struct daemon *daemon = arg;
@@ -284,6 +299,7 @@ const struct net_observer paired_observer = {
     .proved = on_proved,
     .unpaired = on_unpaired,
     .stranger = on_stranger,
+    .answered = on_answered,
     .pairing = on_pairing,
 };
 

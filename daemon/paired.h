@@ -12,8 +12,9 @@ struct paired {
 	struct daemon *daemon;
 	struct store_peer record;
 	struct net_peer *net;
-	struct fs_peer *fs; /* NULL while pending, or without a mount */
-	uv_timer_t pending; /* deletes it unless it is proved */
+	struct fs_peer *fs;          /* NULL while pending, or without a mount */
+	uv_timer_t pending;          /* deletes it unless it is proved */
+	struct audit_counts *counts; /* of what it asks here; may be NULL */
 	struct paired *next;
 };
 

@@ -51,6 +51,10 @@ struct net_observer {
 	 * for all together. `address` is where from; `fingerprint` what was shown, unproven. */
 	void (*stranger)(void *arg, const char *address,
 			 const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE]);
+	/* A request of the peer was answered (for the audit log), with 0 or a negative errno;
+	 * `denied`: it has not the permission. Often: no peer may be removed from within. */
+	void (*answered)(void *arg, struct net_peer *peer, const struct op *op, int error,
+			 bool denied);
 	/* Somebody wants to pair; only while net_set_pairing is on. The stream is the room's now:
 	 * it must call pair_stream_listen before this returns, or pair_stream_close. */
 	void (*pairing)(void *arg, struct pair_stream *stream);

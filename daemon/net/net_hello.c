@@ -143,6 +143,15 @@ static void on_expired(void *arg)
 	session_close(session);
 }
 
+static void on_answered(void *arg, const struct op *op, int error, bool denied)
+{
+	struct net_peer *peer = arg;
+	const struct net_observer *observer = peer->net->observer;
+
+	if (observer && observer->answered)
+		observer->answered(peer->net->arg, peer, op, error, denied);
+}
+
 static int open_session(struct net_peer *peer, uint64_t instance)
 {
 	struct session_options options = {
@@ -155,6 +164,7 @@ static int open_session(struct net_peer *peer, uint64_t instance)
 	    .grace_ms = peer->net->times.session,
 	    .instance = instance,
 	    .expired = on_expired,
+	    .answered = on_answered,
 	    .arg = peer,
 	};
 

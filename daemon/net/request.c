@@ -75,6 +75,14 @@ bool request_is_orphan(const struct request *request)
 	return request->session == NULL;
 }
 
+static void note_answer(struct request_entry *entry, int error)
+{
+	struct session *session = session_of(entry);
+
+	if (session && session->options.answered)
+		session->options.answered(session->options.arg, entry->request.op, error, false);
+}
+
 /* Hands the reply over and lets the request go. */
 static void answer(struct request_entry *entry, struct message *message)
 {
@@ -97,6 +105,7 @@ void request_fail(struct request *request, int error)
 	struct message *message;
 
 	assert(entry->state == REQUEST_RUNNING && error < 0);
+	note_answer(entry, error);
 	if (session_of(entry) && message_new(&message, &frame, NULL, NULL, NULL, NULL) == 0) {
 		answer(entry, message);
 		return;
@@ -124,6 +133,7 @@ void request_reply(struct request *request, const void *result, void (*release)(
 	}
 	r = message_new(&message, &frame, op->result, result, release, release_arg);
 	if (r == 0) {
+		note_answer(entry, 0);
 		answer(entry, message);
 		return;
 	}
@@ -182,6 +192,7 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 		ready(arg, -EIO);
 		return NULL;
 	}
+	note_answer(entry, 0);
 	message_add_key(message, message_key_stream(entry->id));
 	link_push(session->link, message);
 	message_unref(message);

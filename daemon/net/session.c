@@ -229,6 +229,15 @@ static int refusal(const struct session *session, const struct op *op)
 		   : -EACCES;
 }
 
+/* Refuses what no room is to see. */
+static void refuse(struct session *session, const struct op *op, uint64_t id, int error,
+		   bool denied)
+{
+	request_refuse(session, id, error);
+	if (session->options.answered)
+		session->options.answered(session->options.arg, op, error, denied);
+}
+
 /* Answers a request that came before, or that never gets as far as a room. */
 static bool is_settled(struct session *session, const struct op *op, const struct frame *frame)
 {
@@ -245,11 +254,11 @@ static bool is_settled(struct session *session, const struct op *op, const struc
 	if (!op || (op->flags & OP_EVENT) || op->number == 0)
 		request_refuse(session, frame->id, -ENOSYS);
 	else if (!is_permitted(session, op))
-		request_refuse(session, frame->id, refusal(session, op));
+		refuse(session, op, frame->id, refusal(session, op), true);
 	else if ((op->flags & OP_MUTATES) && kept_may_have_dropped(&session->kept, frame->id))
-		request_refuse(session, frame->id, -EIO);
+		refuse(session, op, frame->id, -EIO, false);
 	else if ((op->flags & OP_STREAMS) && session->n_streaming >= LIMITS_STREAMS)
-		request_refuse(session, frame->id, -ENFILE);
+		refuse(session, op, frame->id, -ENFILE, false);
 	else
 		return false;
 	return true;

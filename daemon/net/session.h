@@ -24,6 +24,9 @@ struct session_options {
 	uint64_t instance;           /* of the peer's daemon */
 	/* The grace is over: the owner calls session_close. */
 	void (*expired)(void *arg);
+	/* A request was answered, with 0 or a negative errno; `denied`: for want of a permission,
+	 * no room has seen it. Not for those that are answered once more. May be NULL. */
+	void (*answered)(void *arg, const struct op *op, int error, bool denied);
 	void *arg;
 };
 

@@ -149,6 +149,32 @@ Test(audit, operations_are_counted_per_peer)
 	json_decref(lines);
 }
 
+Test(audit, the_first_denial_of_a_minute_has_a_line_and_others_are_counted)
+{
+	struct audit_counts *desk;
+	json_t *lines;
+
+	open_audit(1 << 20);
+	desk = audit_counts_new(audit, "desk");
+	for (int i = 0; i < 4; i++) {
+		audit_counts_deny(desk, 19, "MKDIR");
+		if (i == 2)
+			audit_flush_counts(audit);
+	}
+	audit_counts_free(desk);
+	close_audit();
+	lines = lines_of("audit.jsonl");
+	cr_assert_eq(json_array_size(lines), 3);
+	for (size_t i = 0; i < 3; i++) {
+		cr_assert_str_eq(text_at(lines, i, "what"), i == 1 ? "files" : "MKDIR");
+		cr_assert_str_eq(text_at(lines, i, "outcome"), "denied");
+	}
+	cr_assert_eq(json_integer_value(json_object_get(
+			 json_object_get(json_array_get(lines, 1), "detail"), "MKDIR")),
+		     2);
+	json_decref(lines);
+}
+
 Test(audit, nothing_is_written_without_an_audit)
 {
 	audit_write(NULL, "desk", "pair", "ok", 1, json_object());

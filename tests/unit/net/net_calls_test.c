@@ -241,6 +241,9 @@ Test(net_calls, permissions_are_checked_and_change_at_once)
 	world_until(&world, later.n_replies);
 	cr_assert_eq(later.error, 0);
 	cr_assert_eq(world.b.room.n_mkdir, 1);
+	cr_assert_eq(world.b.n_answered, 3);
+	cr_assert_eq(world.b.n_failed, 1);
+	cr_assert_eq(world.b.n_denied, 1);
 	world_close(&world);
 }
 

@@ -394,6 +394,17 @@ static struct end *end_of(void *arg, struct net_peer *peer)
 	return net_peer_data(peer);
 }
 
+static void on_answered(void *arg, struct net_peer *peer, const struct op *op, int error,
+			bool denied)
+{
+	struct end *end = arg;
+
+	cr_assert(op && error <= 0);
+	end->n_answered++;
+	end->n_failed += error < 0;
+	end->n_denied += denied;
+}
+
 static void on_state(void *arg, struct net_peer *peer, enum transport_state state)
 {
 	struct end *end = end_of(arg, peer);
@@ -462,7 +473,8 @@ static void end_open(struct world *world, struct end *end, const char *name, uin
 		cr_assert_eq(identity_generate(&end->identity), 0);
 	options.identity = end->identity;
 	if (!end->observer.pairing)
-		end->observer = (struct net_observer){.state = on_state,
+		end->observer = (struct net_observer){.answered = on_answered,
+						      .state = on_state,
 						      .address = on_address,
 						      .proved = on_proved,
 						      .unpaired = on_unpaired,

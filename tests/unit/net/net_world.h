@@ -78,7 +78,8 @@ struct end {
 	struct net_observer observer;
 	unsigned n_states, n_up, n_lost, n_down, n_proved, n_unpaired, n_strangers, n_addresses;
 	unsigned n_session_new, n_session_lost;
-	void *data; /* the test's */
+	unsigned n_answered, n_failed, n_denied; /* requests of the other one */
+	void *data;                              /* the test's */
 };
 
 struct world {
