@@ -11,6 +11,9 @@
 #include "daemon/daemon.h"
 #include "daemon/verbs.h"
 
+#define MEMORY_KEPT (32 * 1024 * 1024) /* bytes of free heap that are kept */
+#define MEMORY_STEP (1024 * 1024)      /* bytes that the heap grows by */
+
 static int usage(FILE *out)
 {
 	fputs("usage: loopsyd [--home DIR] run [--lan] [--port PORT] [--ready-fd N]\n"
@@ -52,6 +55,11 @@ static void prepare(void)
 	signal(SIGXFSZ, SIG_IGN);
 	setenv("UV_THREADPOOL_SIZE", "16", 0);
 	mallopt(M_ARENA_MAX, 2); /* 18 threads would have an arena each */
+	/* Buffers of a frame come and go with each one: given back to the kernel each time, a tenth of
+	 * a copy went into page faults. What a pause leaves free goes back then (trim_idle). */
+	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+	mallopt(M_TOP_PAD, MEMORY_STEP);
 	umask(077);
 }
 
