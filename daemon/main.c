@@ -55,8 +55,8 @@ static void prepare(void)
 	signal(SIGXFSZ, SIG_IGN);
 	setenv("UV_THREADPOOL_SIZE", "16", 0);
 	mallopt(M_ARENA_MAX, 2); /* 18 threads would have an arena each */
-	/* Buffers of a frame come and go with each one: given back to the kernel each time, a tenth of
-	 * a copy went into page faults. What a pause leaves free goes back then (trim_idle). */
+	/* Buffers of a frame come and go with each one: given back to the kernel each time, a tenth
+	 * of a copy went into page faults. What a pause leaves free goes back then (net/link.c). */
 	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
 	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
 	mallopt(M_TOP_PAD, MEMORY_STEP);

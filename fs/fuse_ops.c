@@ -21,6 +21,10 @@
 #include "fs/root.h"
 #include "fs/xattr.h"
 
+/* Bytes of one FUSE WRITE, or of a READ past the page cache: as much as the kernel offers. The
+ * mount splits them for the wire; a program that writes much is woken less often. */
+#define WRITE_MAX (1024 * 1024)
+
 static struct fs_node *node_of(fuse_req_t req, fuse_ino_t id)
 {
 	return node_of_id(fs_of(req), id);
@@ -55,7 +59,7 @@ static void init(void *arg, struct fuse_conn_info *conn)
 {
 	struct fs *fs = arg;
 
-	conn->max_write = OPS_IO_MAX;
+	conn->max_write = WRITE_MAX;
 	conn->max_background = fs->config.max_background ? fs->config.max_background : 512;
 	conn->congestion_threshold = conn->max_background * 3 / 4;
 	/* The writeback cache stays off: with it, remote growth of a file is never seen. Replies go

@@ -19,6 +19,7 @@
 #include "daemon/net/link.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@
 #define DOUBT_MS      100
 #define RATE_SPAN_US  100000
 #define RATE_MIN      (64 * 1024)
-#define BULK_RECEIVED (64 * 1024) /* more than that before a pong: it had to wait */
+#define QUIET_SIZE    (1024 * 1024) /* less moved between two pings: the link is idle */
+#define BULK_RECEIVED (64 * 1024)   /* more than that before a pong: it had to wait */
 
 enum ping_state { PING_NONE, PING_WANTED, PING_SENT, PING_DOUBTED };
 
@@ -64,6 +66,8 @@ struct link {
 	uint64_t rtt_us;
 
 	uint64_t rate, rate_bytes, rate_since_us;
+	size_t moved;  /* bytes both ways since the last ping */
+	bool was_loud; /* more than QUIET_SIZE, and memory was not given back since */
 };
 
 static uint64_t now_us(void)
@@ -152,6 +156,7 @@ static bool send_batch(struct link *link)
 	}
 	if (n_parts == 0)
 		return false;
+	link->moved += size;
 	r = conn_write(link->conn, parts, n_parts);
 	for (size_t i = 0; i < n; i++)
 		message_unref(messages[i]);
@@ -246,10 +251,24 @@ static void want_ping(struct link *link)
 	conn_want_space(link->conn);
 }
 
+/* After a copy the heap is as large as the copy's buffers (main.c keeps malloc from giving it back
+ * with each); in a pause it goes back. */
+static void trim_when_quiet(struct link *link)
+{
+	if (link->moved >= QUIET_SIZE) {
+		link->was_loud = true;
+	} else if (link->was_loud) {
+		link->was_loud = false;
+		malloc_trim(0);
+	}
+	link->moved = 0;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct link *link = timer->data;
 
+	trim_when_quiet(link);
 	if (link->ping == PING_NONE || link->has_received) {
 		if (link->start == link->end)
 			link->chunk = chunk_unref(link->chunk); /* idle ones hold no memory */
@@ -304,6 +323,7 @@ static void count_received(struct link *link, size_t n)
 
 	link->has_received = true;
 	link->received += n;
+	link->moved += n;
 	link->rate_bytes += n;
 	if (span < RATE_SPAN_US)
 		return;

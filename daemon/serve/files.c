@@ -110,6 +110,72 @@ static int run_write(struct work *work)
 	return file_attr(work, file, &result->attr);
 }
 
+/* `works` up to `end`. */
+static void write_one_by_one(struct work *work, const struct work *end)
+{
+	for (; work != end; work = work->next)
+		work->error = work->cancelled ? -EINTR : run_write(work);
+}
+
+static bool is_continued(const struct work *work, const struct work *next)
+{
+	const struct args_write *a = work->args, *b = next->args;
+
+	return !a->append && !b->append && work->room == next->room && !next->cancelled &&
+	       b->offset == a->offset + a->data.size;
+}
+
+/* The bytes of `works` up to `end` follow each other in the file: written at once. */
+static void write_run(struct work *works, const struct work *end, struct iovec *iov, int n)
+{
+	const struct args_write *args = works->args;
+	struct open_file *file = works->room;
+	ACTING acting = ACTING_NULL;
+	ssize_t written = -1;
+	struct attr attr;
+	size_t size = 0;
+	int error;
+
+	for (int i = 0; i < n; i++)
+		size += iov[i].iov_len;
+	if (opens_act(works, file, &acting) == 0)
+		written = pwritev2(file->fd, iov, n, (off_t)args->offset, 0);
+	acting_end(&acting);
+	if (written != (ssize_t)size) {
+		write_one_by_one(works, end);
+		return;
+	}
+	error = file_attr(works, file, &attr);
+	for (struct work *work = works; work != end; work = work->next) {
+		args = work->args;
+		work->error = error;
+		work->result.write =
+		    (struct result_write){.written = args->data.size, .attr = attr};
+	}
+}
+
+static void run_writes(struct work *works)
+{
+	struct iovec iov[WORK_BATCH_MAX];
+	struct work *first = works, *work, *next;
+	int n = 0;
+
+	for (work = works; work; work = next) {
+		const struct args_write *args = work->args;
+
+		next = work->next;
+		iov[n++] = (struct iovec){(uint8_t *)args->data.data, args->data.size};
+		if (next && n < WORK_BATCH_MAX && !first->cancelled && is_continued(work, next))
+			continue;
+		if (n > 1)
+			write_run(first, next, iov, n);
+		else
+			write_one_by_one(first, next);
+		first = next;
+		n = 0;
+	}
+}
+
 /* --- the rest --------------------------------------------------------------------------------- */
 
 static int run_fsync(struct work *work)
@@ -238,6 +304,7 @@ const struct work_handler files_handlers[] = {
      .order = ORDER_WRITE,
      .attempt = attempt_file,
      .run = run_write,
+     .run_batch = run_writes,
      .settle = opens_settle},
     {.op = OP_FSYNC,
      .order = ORDER_READ, /* after the writes before it, and beside reads */

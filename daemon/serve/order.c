@@ -64,12 +64,7 @@ static void queue_free(struct order *order, struct order_queue *queue)
 /* May both run at the same time? */
 static bool compatible(const struct work *a, const struct work *b)
 {
-	if (a->handler->order != b->handler->order)
-		return false;
-	if (a->handler->order == ORDER_READ)
-		return true;
-	return a->handler->order == ORDER_WRITE &&
-	       (a->order.to <= b->order.from || b->order.to <= a->order.from);
+	return a->handler->order == ORDER_READ && b->handler->order == ORDER_READ;
 }
 
 static bool is_free(const struct order_place *place)
@@ -106,16 +101,6 @@ static void take_out(struct order_place *place)
 		queue->last = place->previous;
 }
 
-static void set_range(struct work *work)
-{
-	const struct args_write *args = work->args;
-
-	if (work->handler->op != OP_WRITE)
-		return;
-	work->order.from = args->append ? 0 : args->offset;
-	work->order.to = args->append ? UINT64_MAX : args->offset + args->data.size;
-}
-
 int order_enter(struct order *order, struct work *work)
 {
 	struct order_link *link = &work->order;
@@ -141,7 +126,6 @@ int order_enter(struct order *order, struct work *work)
 			return -ENOMEM;
 		}
 	}
-	set_range(work);
 	link->entered = true;
 	order->n++;
 	for (unsigned i = 0; i < n; i++) {
@@ -161,7 +145,7 @@ static struct work *next_ready(struct order_queue *queue)
 		if (place->ready)
 			continue;
 		if (!is_free(place)) {
-			if (place->work->handler->order == ORDER_ALONE)
+			if (place->work->handler->order != ORDER_READ)
 				return NULL; /* all behind it wait for it */
 			continue;
 		}
@@ -206,4 +190,21 @@ void order_leave(struct order *order, struct work *work)
 		}
 	}
 	order->n--;
+}
+
+struct work *order_next_write(const struct work *work)
+{
+	const struct order_place *place = &work->order.places[0];
+
+	if (!work->order.entered || work->handler->order != ORDER_WRITE || !place->next ||
+	    place->next->work->handler->order != ORDER_WRITE)
+		return NULL;
+	return place->next->work;
+}
+
+void order_take_along(struct work *work)
+{
+	assert(work->order.n == 1 && !work->order.places[0].ready);
+	work->order.places[0].ready = true;
+	work->order.n_waiting = 0;
 }

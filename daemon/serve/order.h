@@ -1,7 +1,8 @@
 /*
  * Order: the calls of one node are never reordered. A node's calls form a queue; reads run beside
- * reads, and writes beside writes that touch other bytes; everything else runs alone. A call whose
- * class is ORDER_FREE is not held up. On the loop only.
+ * reads, everything else runs alone. Writes that follow each other go to a thread together
+ * (work.h): beside each other they would only wait for the inode's lock. A call whose class is
+ * ORDER_FREE is not held up. On the loop only.
  */
 #ifndef DAEMON_SERVE_ORDER_H
 #define DAEMON_SERVE_ORDER_H
@@ -16,7 +17,7 @@ struct order_queue;
 enum order_class {
 	ORDER_FREE,  /* names in a directory: the peer waits for one before it relies on it */
 	ORDER_READ,  /* shares the node with other reads */
-	ORDER_WRITE, /* shares it with writes of other ranges */
+	ORDER_WRITE, /* may be taken along by the write before it */
 	ORDER_ALONE,
 };
 
@@ -33,7 +34,6 @@ struct order_link {
 	bool entered;
 	uint8_t n;         /* places */
 	uint8_t n_waiting; /* of them not ready */
-	uint64_t from, to; /* the bytes that an ORDER_WRITE touches: from <= x < to */
 	struct order_place places[2];
 };
 
@@ -51,5 +51,10 @@ int order_enter(struct order *order, struct work *work);
 /* It is done (or was cancelled before its turn): may start others. Only once per work; what has
  * not entered is ignored. */
 void order_leave(struct order *order, struct work *work);
+
+/* The ORDER_WRITE that comes right behind one that has started or was taken along, or NULL. */
+struct work *order_next_write(const struct work *work);
+/* Starts it out of turn, together with the one before it: work_start will not be called. */
+void order_take_along(struct work *work);
 
 #endif

@@ -5,10 +5,12 @@
 #include "daemon/serve/guest.h"
 #include "daemon/serve/work.h"
 
-void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads, void (*run)(struct work *work),
+void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads,
+	       void (*start)(struct work *work), void (*run)(struct work *work),
 	       void (*done)(struct work *work))
 {
-	*pool = (struct pool){.loop = loop, .threads = threads, .run = run, .done = done};
+	*pool = (struct pool){
+	    .loop = loop, .threads = threads, .start = start, .run = run, .done = done};
 }
 
 void pool_queue_init(struct pool_queue *queue, struct pool *pool)
@@ -89,7 +91,7 @@ static void pump(struct pool *pool)
 		queue->running++;
 		pool->running++;
 		ring_append(pool, queue);
-		work->state = WORK_RUNNING;
+		pool->start(work);
 		work->uv.data = work;
 		error = uv_queue_work(pool->loop, &work->uv, on_thread, after);
 		assert(error == 0); /* only fails without a function */

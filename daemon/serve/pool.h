@@ -25,12 +25,14 @@ struct pool {
 	uv_loop_t *loop;
 	unsigned threads, running;
 	struct pool_queue *ring_first, *ring_last;
-	void (*run)(struct work *work);  /* on a thread */
-	void (*done)(struct work *work); /* on the loop */
+	void (*start)(struct work *work); /* on the loop, right before it goes to a thread */
+	void (*run)(struct work *work);   /* on a thread */
+	void (*done)(struct work *work);  /* on the loop */
 };
 
 /* `threads`: how many may be busy with our work at once. */
-void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads, void (*run)(struct work *work),
+void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads,
+	       void (*start)(struct work *work), void (*run)(struct work *work),
 	       void (*done)(struct work *work));
 
 void pool_queue_init(struct pool_queue *queue, struct pool *pool);

@@ -138,7 +138,7 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	serve->max_open_files = options->max_open_files ? options->max_open_files : 4096;
 	serve->max_kept = options->max_kept ? options->max_kept : default_kept();
 	serve->verify_ms = options->verify_ms ? options->verify_ms : 2000;
-	pool_init(&serve->pool, loop, options->threads ? options->threads : 14, work_run,
+	pool_init(&serve->pool, loop, options->threads ? options->threads : 14, work_go, work_run,
 		  work_done);
 	serve->service = (struct service){
 	    .name = "files",

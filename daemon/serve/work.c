@@ -97,15 +97,44 @@ int work_act(const struct work *work, struct acting *ret_acting)
 			    ret_acting);
 }
 
+void work_go(struct work *work)
+{
+	struct work *last = work;
+
+	work->state = WORK_RUNNING;
+	if (!work->handler->run_batch)
+		return;
+	for (int n = 1; n < WORK_BATCH_MAX; n++) {
+		struct work *next = order_next_write(last);
+
+		/* One that is not right says so in its own turn. */
+		if (!next || next->handler->attempt(next) != WORK_BLOCKS)
+			return;
+		order_take_along(next);
+		next->state = WORK_RUNNING;
+		last->next = next;
+		last = next;
+	}
+}
+
 void work_run(struct work *work)
 {
-	work->error = work->cancelled ? -EINTR : work->handler->run(work);
+	if (work->next)
+		work->handler->run_batch(work);
+	else
+		work->error = work->cancelled ? -EINTR : work->handler->run(work);
 }
 
 void work_done(struct work *work)
 {
-	work->state = WORK_PARKED;
-	settle(work, work->error);
+	struct work *next;
+
+	for (; work; work = next) {
+		next = work->next;
+		work->next = NULL;
+		work->state = WORK_PARKED;
+		settle(work, work->error);
+	}
 }
 
 static void end(struct work *work)

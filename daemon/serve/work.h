@@ -18,6 +18,8 @@
 #include "daemon/serve/order.h"
 #include "proto/ops_peer.h"
 
+#define WORK_BATCH_MAX 32 /* works that go to a thread together: 4 MiB of WRITEs at most */
+
 struct guest;
 struct work;
 
@@ -35,6 +37,9 @@ struct work_handler {
 	int (*attempt)(struct work *work);
 	/* On a pool thread: does it and fills work->result. NULL if attempt always decides. */
 	int (*run)(struct work *work);
+	/* On a pool thread: `works` (linked by `next`) came right behind each other for one node,
+	 * and are done in this order; sets the `error` of each. NULL: they run one at a time. */
+	void (*run_batch)(struct work *works);
 	/* On the loop, in place of the usual answer, with what run returned: it must lead to
 	 * work_finish. NULL: work_finish. */
 	void (*settle)(struct work *work, int error);
@@ -87,7 +92,7 @@ struct work {
 	enum work_state state;
 	int error; /* what run returned */
 	uv_work_t uv;
-	struct work *next; /* in its guest's pool queue */
+	struct work *next; /* in its guest's pool queue, then of its batch */
 	struct work *previous_of_guest, *next_of_guest;
 	struct order_link order;
 };
@@ -107,7 +112,9 @@ void work_finish(struct work *work, int error);
 void work_finish_answered(struct work *work);
 /* Later calls of the same node may go ahead before this one is finished (a lock that waits). */
 void work_leave_order(struct work *work);
-/* The pool's two ends of it: on a thread, and then on the loop. */
+/* The pool's ends of it: on the loop, where it takes along what follows it and is done best in one
+ * go; on a thread; and on the loop again. */
+void work_go(struct work *work);
 void work_run(struct work *work);
 void work_done(struct work *work);
 /* The peer gave up, or the session has gone. A work that waits ends with -EINTR now (through settle

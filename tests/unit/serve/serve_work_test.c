@@ -17,6 +17,11 @@ static atomic_uint n_waiting;
 static unsigned n_done;
 static uint64_t quick_done_at;
 
+static void started(struct work *work)
+{
+	work->state = WORK_RUNNING;
+}
+
 static void blocks_or_not(struct work *work)
 {
 	if (work->room) {
@@ -42,7 +47,7 @@ Test(serve_work, one_guest_holds_half_of_the_threads_at_most)
 	setenv("UV_THREADPOOL_SIZE", "16", 1);
 	uv_loop_init(&loop);
 	sem_init(&gate, 0, 0);
-	pool_init(&pool, &loop, 8, blocks_or_not, done);
+	pool_init(&pool, &loop, 8, started, blocks_or_not, done);
 	pool_queue_init(&slow.queue, &pool);
 	pool_queue_init(&quick.queue, &pool);
 	for (unsigned i = 0; i < 20; i++) {
