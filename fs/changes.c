@@ -69,7 +69,7 @@ struct fs_node *changes_made(struct fs_peer *peer, struct fs_node *parent, struc
 {
 	struct fs_node *node;
 
-	dir_changed(peer->fs, parent);
+	dir_name_changed(peer->fs, parent, name);
 	node = node_enter(peer, parent, name, entry);
 	if (!node)
 		return NULL;
@@ -88,6 +88,8 @@ static void reply_made(struct change *change, struct fs_node *parent, const stru
 		peer_call_fail(&change->call, -EIO);
 		return;
 	}
+	if (change->call.op == OP_MKDIR && node->type == S_IFDIR)
+		dir_was_made(peer->fs, node);
 	req = peer_call_take(&change->call);
 	if (req)
 		attr_map_reply_entry(req, node, &entry->attr, peer->fs->change);
@@ -211,7 +213,7 @@ static void on_removed(struct peer_call *call, const struct transport_reply *rep
 		fail_in(call, call->node, reply->error);
 		return;
 	}
-	dir_changed(call->peer->fs, call->node);
+	dir_name_changed(call->peer->fs, call->node, change->name);
 	if (change->child)
 		lost_name(call->peer, change->child, call->node, change->name);
 	else
@@ -279,14 +281,13 @@ static void move_nodes(struct fs *fs, struct change *change)
 
 static void on_renamed(struct peer_call *call, const struct transport_reply *reply)
 {
+	struct change *change = (struct change *)call;
 	struct fs *fs = call->peer->fs;
-	struct fs_node *new_parent = call->node2 ? call->node2 : call->node;
 
-	dir_changed(fs, call->node);
-	if (new_parent != call->node)
-		dir_changed(fs, new_parent);
+	dir_name_changed(fs, call->node, change->name);
+	dir_name_changed(fs, call->node2 ? call->node2 : call->node, change->new_name);
 	if (!reply->error)
-		move_nodes(fs, (struct change *)call);
+		move_nodes(fs, change);
 	peer_call_fail(call, reply->error);
 }
 

@@ -2,8 +2,10 @@
  * Reading a directory, and what is remembered of it: `struct dir`, which hangs on its node.
  *
  * Its listing (listing.h) answers readers, lookups and getattr for a second after it was asked for.
- * It is dropped when something in the directory is changed from here. fs->listings is a queue of
- * all that are remembered, oldest first, bounded in bytes.
+ * Once something in the directory is changed from here, it answers no reader any more, but still
+ * lookups of all names that were not touched: so those who fill a directory do not ask for each
+ * name whether it is there. A new directory has an empty listing from the start. fs->listings is a
+ * queue of all that are remembered, oldest first, bounded in bytes.
  */
 #include "fs/dir.h"
 
@@ -13,6 +15,8 @@
 
 #include "fs/attr_map.h"
 #include "fs/listing.h"
+#include "fs/name_hash.h"
+#include "fs/name_set.h"
 #include "fs/root.h"
 
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
@@ -24,9 +28,9 @@
 
 struct dir {
 	struct listing *listing;
-	uint64_t ask_until;  /* it is asked each time until then */
-	uint64_t changed_at; /* last changed from here */
-	uint64_t missed_at;  /* the last single question */
+	struct name_set touched; /* names changed from here, of which it says nothing */
+	uint64_t ask_until;      /* it is asked each time until then */
+	uint64_t missed_at;      /* the last single question */
 	uint32_t n_misses;
 	uint64_t n_last; /* entries of the last listing */
 	/* Names of which the kernel was told that they are absent: a ring. */
@@ -66,6 +70,7 @@ static void forget_listing(struct fs *fs, struct fs_node *node)
 		return;
 	node->dir->n_last = listing->n;
 	node->dir->listing = NULL;
+	name_set_clear(&node->dir->touched);
 	*(listing->older ? &listing->older->newer : &fs->listings_oldest) = listing->newer;
 	*(listing->newer ? &listing->newer->older : &fs->listings_newest) = listing->older;
 	listing->older = listing->newer = NULL;
@@ -115,23 +120,34 @@ static void remember_listing(struct fs *fs, struct fs_node *node, struct listing
 	}
 }
 
-/* What is remembered and may be believed, complete or still coming; or NULL. */
-static struct listing *believed(struct fs *fs, const struct fs_node *node)
+/* What is remembered and true but for touched names, complete or still coming; or NULL. */
+static struct listing *fresh(struct fs *fs, const struct fs_node *node)
 {
 	struct listing *listing = node->dir ? node->dir->listing : NULL;
 
 	if (!listing || listing->error || listing->session != listing->peer->session ||
-	    (int32_t)(listing->sent - node->changed) < 0 || fs_now(fs) >= listing->until ||
-	    dir_is_asked_each_time(fs, node))
+	    fs_now(fs) >= listing->until || dir_is_asked_each_time(fs, node))
 		return NULL;
 	return listing;
 }
 
-static struct listing *complete(struct fs *fs, const struct fs_node *node)
+/* The same where nothing was touched. */
+static struct listing *believed(struct fs *fs, const struct fs_node *node)
 {
-	struct listing *listing = believed(fs, node);
+	struct listing *listing = fresh(fs, node);
 
-	return listing && listing->is_complete && listing->is_whole ? listing : NULL;
+	return listing && (int32_t)(listing->sent - node->changed) >= 0 ? listing : NULL;
+}
+
+/* What tells of this name whether it is there, and what it is; or NULL. */
+static struct listing *telling(struct fs *fs, const struct fs_node *node, struct bytes name)
+{
+	struct listing *listing = fresh(fs, node);
+
+	return listing && listing->is_complete && listing->is_whole &&
+		       !name_set_has(&node->dir->touched, name_hash(fs->seed, name))
+		   ? listing
+		   : NULL;
 }
 
 /* Asks for all of it. The caller holds the result. */
@@ -150,7 +166,7 @@ static struct listing *ask(struct fs *fs, struct fs_node *node)
 bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
 	struct fs *fs = fs_of(req);
-	struct listing *listing = complete(fs, parent);
+	struct listing *listing = telling(fs, parent, name);
 	struct listing_entry entry;
 	struct fuse_entry_param reply = {0};
 	struct fs_node *node;
@@ -184,7 +200,7 @@ bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 
 bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64_t *ret_left)
 {
-	struct listing *listing = node->parent ? complete(fs, node->parent) : NULL;
+	struct listing *listing = node->parent ? telling(fs, node->parent, node_name(node)) : NULL;
 	struct listing_entry entry;
 
 	if (!listing || node->session != listing->session ||
@@ -219,9 +235,7 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 	if (now - dir->missed_at > FS_SECOND)
 		dir->n_misses = 0;
 	dir->missed_at = now;
-	/* While files are made in it, each listing would be void at once. */
-	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || dir->listing ||
-	    (dir->changed_at && now - dir->changed_at < 2 * FS_SECOND) ||
+	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || fresh(fs, node) ||
 	    dir_is_asked_each_time(fs, node))
 		return;
 	dir->n_misses = 0;
@@ -232,13 +246,26 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 
 void dir_changed(struct fs *fs, struct fs_node *node)
 {
-	struct dir *dir = dir_of(node);
-
 	node_changed(fs, node);
-	if (!dir)
-		return;
-	dir->changed_at = fs_now(fs);
 	forget_listing(fs, node);
+}
+
+void dir_name_changed(struct fs *fs, struct fs_node *node, struct bytes name)
+{
+	node_changed(fs, node);
+	if (node->dir && node->dir->listing &&
+	    !name_set_add(&node->dir->touched, name_hash(fs->seed, name)))
+		forget_listing(fs, node);
+}
+
+void dir_was_made(struct fs *fs, struct fs_node *node)
+{
+	struct listing *listing = listing_new_empty(fs, node);
+
+	if (!listing)
+		return;
+	remember_listing(fs, node, listing);
+	listing_drop(listing);
 }
 
 bool dir_is_asked_each_time(struct fs *fs, const struct fs_node *node)

@@ -22,9 +22,13 @@ bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64
  * is. After a few of them, all of it is asked for. */
 void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool is_absent);
 
-/* Something in it was changed from here (call it when the answer comes): its listing, attributes
- * and what lookups in it were told are not believed any more. */
+/* One name in it was changed from here (call it when the answer comes): made, removed or renamed.
+ * Its attributes are not believed any more, nor what was listed of that name. */
+void dir_name_changed(struct fs *fs, struct fs_node *node, struct bytes name);
+/* The same where nobody knows what was changed: all that is known of it is dropped. */
 void dir_changed(struct fs *fs, struct fs_node *node);
+/* It was made from here just now, and is empty. */
+void dir_was_made(struct fs *fs, struct fs_node *node);
 
 /* For the next 60 s, names and attributes in it are asked for each time: something in it is
  * locked. What the kernel was told before is taken back. */

@@ -55,6 +55,7 @@ struct fs {
 	uint64_t seed;              /* of hashes */
 	uint32_t generation;        /* the last one given */
 	uint32_t change;            /* counts changes made from here: orders them and replies */
+	uint32_t change_lost; /* the last change of a node that is freed: a new one may be it */
 	size_t n_nodes;
 	uint64_t n_freed; /* nodes and entries since memory was last trimmed */
 	struct node_attr *attrs_oldest, *attrs_newest;

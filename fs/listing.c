@@ -327,9 +327,28 @@ static void on_release(struct peer_call *call)
 	listing_drop(listing);
 }
 
-struct listing *listing_new(struct fs *fs, struct fs_node *node)
+struct listing *listing_new_empty(struct fs *fs, struct fs_node *node)
 {
 	struct listing *listing = calloc(1, sizeof(*listing));
+
+	if (!listing)
+		return NULL;
+	listing->node = node;
+	node_hold(node);
+	listing->peer = node_peer(fs, node);
+	listing->refs = 1;
+	listing->is_whole = true;
+	listing->is_complete = true;
+	listing->chunk_size = LISTING_CHUNK;
+	listing->until = fs_now(fs) + FS_TRUST;
+	listing->sent = fs->change;
+	listing->session = listing->peer->session;
+	return listing;
+}
+
+struct listing *listing_new(struct fs *fs, struct fs_node *node)
+{
+	struct listing *listing = listing_new_empty(fs, node);
 	struct listing_call *call;
 	struct args_readdir args = {0};
 
@@ -337,18 +356,11 @@ struct listing *listing_new(struct fs *fs, struct fs_node *node)
 		return NULL;
 	call = peer_call_new(fs, sizeof(*call), node, NULL);
 	if (!call) {
-		free(listing);
+		listing_drop(listing);
 		return NULL;
 	}
-	listing->node = node;
-	node_hold(node);
-	listing->peer = node_peer(fs, node);
-	listing->refs = 2; /* the caller's and the call's */
-	listing->is_whole = true;
-	listing->chunk_size = LISTING_CHUNK;
-	listing->until = fs_now(fs) + FS_TRUST;
-	listing->sent = fs->change;
-	listing->session = listing->peer->session;
+	listing->refs++; /* the call's */
+	listing->is_complete = false;
 	listing->call = &call->call;
 	call->listing = listing;
 	call->call.done = on_reply;

@@ -64,6 +64,8 @@ struct listing {
 
 /* Asks the peer. The caller holds it once. NULL: out of memory (or the call failed so). */
 struct listing *listing_new(struct fs *fs, struct fs_node *node);
+/* That of a directory which has nothing in it, known without asking. NULL: out of memory. */
+struct listing *listing_new_empty(struct fs *fs, struct fs_node *node);
 void listing_hold(struct listing *listing);
 void listing_drop(struct listing *listing);
 

@@ -231,7 +231,7 @@ static struct fs_node *new_node(struct fs *fs, enum node_kind_of_fs kind, uint16
 	node->type = type;
 	node->ino = ino;
 	node->generation = ++fs->generation;
-	node->changed = fs->change;
+	node->changed = fs->change_lost;
 	node->n_held = 1;                     /* while it is made */
 	node->name_size = (uint8_t)name.size; /* the room that node_rename may use */
 	table_add(fs, &fs->nameless, &by_address, node);
@@ -424,6 +424,8 @@ void node_unused(struct fs *fs, struct fs_node *node)
 	if (node->nlookup || node->n_held || node == fs->root)
 		return;
 	node->n_held = 1; /* it is not freed again from below */
+	if ((int32_t)(node->changed - fs->change_lost) > 0)
+		fs->change_lost = node->changed;
 	forget_attr(fs, node);
 	if (peer)
 		unbind(peer, node);

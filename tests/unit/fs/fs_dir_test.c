@@ -151,6 +151,72 @@ Test(fs_dir, own_changes_void_the_listing)
 	fs_kernel_free(kernel, true);
 }
 
+/* Files in a directory that was made from here: none is asked for before it is made. */
+Test(fs_dir, a_new_directory_is_known_to_be_empty)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t desk = fs_kernel_walk(kernel, "desk");
+	struct fuse_mkdir_in mkdir = {.mode = 0777};
+	struct fs_fake_object *there;
+	struct fuse_entry_out dir, entry;
+	unsigned n_asked;
+	char name[16];
+
+	cr_assert_eq(
+	    fs_kernel_name_op(kernel, FUSE_MKDIR, desk, &mkdir, sizeof(mkdir), "new", &dir), 0);
+	n_asked = kernel->fake->n_asked[OP_LOOKUP];
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		cr_assert_eq(fs_kernel_lookup(kernel, dir.nodeid, name, NULL), -ENOENT);
+		cr_assert_eq(fs_kernel_name_op(kernel, FUSE_MKDIR, dir.nodeid, &mkdir,
+					       sizeof(mkdir), name, &entry),
+			     0);
+	}
+	cr_assert_eq(kernel->fake->n_asked[OP_LOOKUP], n_asked);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 0);
+	/* What was made is there, and what was removed is not. */
+	cr_assert_eq(fs_kernel_lookup(kernel, dir.nodeid, "7", &entry), 0);
+	cr_assert_eq(fs_kernel_name_op(kernel, FUSE_RMDIR, dir.nodeid, NULL, 0, "7", NULL), 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, dir.nodeid, "7", NULL), -ENOENT);
+	/* After a second, what others did there is seen. */
+	there = fs_fake_find(kernel->fake->root, "new");
+	fs_fake_add(kernel->fake, there, "theirs", S_IFREG | 0644);
+	cr_assert_eq(fs_kernel_lookup(kernel, dir.nodeid, "theirs", NULL), -ENOENT);
+	fs_kernel_pass(kernel, SECOND);
+	cr_assert_eq(fs_kernel_lookup(kernel, dir.nodeid, "theirs", NULL), 0);
+	fs_kernel_free(kernel, false);
+}
+
+Test(fs_dir, a_listing_holds_for_names_that_were_not_touched)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen seen = {.kernel = kernel, .forget = true};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
+	unsigned *n_asked = &kernel->fake->n_asked[OP_LOOKUP];
+	struct fuse_entry_out entry;
+	char name[32];
+
+	add_files(kernel, 50);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	cr_assert_eq(fs_kernel_name_op(kernel, FUSE_UNLINK, desk, NULL, 0, "file-0000003", NULL),
+		     0);
+	cr_assert_eq(fs_kernel_rename(kernel, desk, "file-0000004", desk, "moved", 0), 0);
+	cr_assert_eq(*n_asked, 0);
+	for (int i = 10; i < 50; i++) {
+		snprintf(name, sizeof(name), "file-%07u", i);
+		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
+	}
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", NULL), -ENOENT);
+	cr_assert_eq(*n_asked, 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", NULL), -ENOENT);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000004", NULL), -ENOENT);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "moved", &entry), 0);
+	cr_assert_eq(*n_asked, 3);
+	fs_kernel_free(kernel, false);
+}
+
 Test(fs_dir, a_listing_overtaken_by_an_own_change_is_not_believed)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
