@@ -113,6 +113,7 @@ static void on_opened(struct peer_call *call, const struct transport_reply *repl
 	}
 	node_attr_set(fs, call->node, &result->attr,
 		      open->info.flags & O_TRUNC ? fs->change : call->sent);
+	open_file_saw_attr(fs, file, &result->attr, call->sent);
 	open->info.keep_cache = stamp_matches(file, &result->attr) && !open->info.direct_io;
 	if (result->whole && result->content.size == result->attr.size &&
 	    file->writes.last == open->last_write)
@@ -169,6 +170,7 @@ static void on_created(struct peer_call *call, const struct transport_reply *rep
 	}
 	/* It may have been there before, under other nodes' pages. */
 	file_data_changed(node->file);
+	open_file_saw_attr(fs, node->file, &result->entry.attr, call->sent);
 	req = peer_call_take(call);
 	if (req) {
 		uint64_t left =
@@ -266,6 +268,19 @@ void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned v
 		return;
 	file_data_changed(file);
 	file->writes.end = attr->size;
+}
+
+bool file_is_plain(const struct fs *fs, const struct fs_node *node)
+{
+	return node->type == S_IFREG && node->file && node->file->plain_until > fs_now(fs);
+}
+
+void file_xattrs_changed(struct fs *fs, struct fs_node *node)
+{
+	if (node->type != S_IFREG || !node->file)
+		return;
+	node->file->plain_until = 0;
+	node->file->xattrs_changed = fs->change;
 }
 
 void file_node_free(struct fs *fs, struct fs_node *node)

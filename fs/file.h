@@ -40,6 +40,12 @@ uint64_t file_handle(const struct fs_peer *peer, const struct fuse_file_info *in
 /* SETATTR was answered: `attr` is what the server has now, `valid` what was set. */
 void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned valid);
 
+/* Whether an open file surely has no extended attributes: a write(2) asks for one each time, also
+ * while the attributes are not to be believed. */
+bool file_is_plain(const struct fs *fs, const struct fs_node *node);
+/* They were changed from here. */
+void file_xattrs_changed(struct fs *fs, struct fs_node *node);
+
 /* The node is freed: so is node->file. Nothing is open then. */
 void file_node_free(struct fs *fs, struct fs_node *node);
 

@@ -140,6 +140,8 @@ static void on_written(struct peer_call *call, const struct transport_reply *rep
 	/* Never tried again: whether it was done is not known. */
 	if (error == -ESTALE && call->session != call->peer->session)
 		error = -EIO;
+	if (!error)
+		open_file_saw_attr(fs, file, &result->attr, call->sent);
 	node_changed(fs, call->node);
 	file->n_writes--;
 	if (!error)

@@ -19,7 +19,8 @@ struct stored {
 	uint32_t mode, nlink, uid, gid, rdev, blksize;
 	uint16_t target_size;
 	uint8_t name_size;
-	uint8_t is_taken;
+	bool is_taken : 1;
+	bool is_plain : 1;
 	char name[];
 };
 
@@ -225,6 +226,7 @@ static int add_entry(struct listing *listing, const struct dir_entry *dirent)
 	    .blksize = (uint32_t)attr->blksize,
 	    .target_size = (uint16_t)dirent->entry.target.size,
 	    .name_size = (uint8_t)dirent->name.size,
+	    .is_plain = attr->plain,
 	};
 	memcpy(stored->name, dirent->name.data, dirent->name.size);
 	stored->name[dirent->name.size] = '\0';
@@ -431,7 +433,8 @@ static void take_out(struct listing_chunk *chunk, uint32_t i, struct listing_ent
 			       .blksize = stored->blksize,
 			       .atime = {stored->atime_s, stored->atime_ns},
 			       .mtime = {stored->mtime_s, stored->mtime_ns},
-			       .ctime = {stored->ctime_s, stored->ctime_ns}},
+			       .ctime = {stored->ctime_s, stored->ctime_ns},
+			       .plain = stored->is_plain},
 		      .target = {.data = (const uint8_t *)stored->name + stored->name_size + 1,
 				 .size = stored->target_size}},
 	    .until = chunk->until,
@@ -521,7 +524,7 @@ struct fs_node *listing_enter(struct listing *listing, const struct listing_entr
 	if (!entry->entry.node || listing->session != peer->session || !peer->transport)
 		return NULL;
 	if (!stored->is_taken) {
-		stored->is_taken = 1;
+		stored->is_taken = true;
 		return node_enter(peer, listing->node, entry->name, &entry->entry);
 	}
 	return node_find_number(peer, listing->node, entry->name, entry->entry.node,

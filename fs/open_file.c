@@ -25,9 +25,16 @@ struct file *file_of_node(struct fs *fs, struct fs_node *node)
 	}
 	file->fs = fs;
 	file->node = node;
+	file->xattrs_changed = fs->change;
 	write_behind_init(&file->writes, &peer->writes);
 	node->file = file;
 	return file;
+}
+
+void open_file_saw_attr(struct fs *fs, struct file *file, const struct attr *attr, uint32_t sent)
+{
+	if ((int32_t)(sent - file->xattrs_changed) >= 0)
+		file->plain_until = attr->plain ? fs_now(fs) + FS_TRUST : 0;
 }
 
 /* --- handles ---------------------------------------------------------------------------------- */

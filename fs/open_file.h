@@ -32,6 +32,8 @@ struct file {
 	 * an older ctime was overtaken by it. Looked at for a second. */
 	struct attr settled;
 	uint64_t settled_until;
+	uint64_t plain_until;    /* it has no extended attributes; 0: not known */
+	uint32_t xattrs_changed; /* fs->change when they were last changed from here */
 };
 
 struct open_file {
@@ -74,6 +76,9 @@ void open_file_give_back(struct fs_peer *peer, struct fs_node *node, uint64_t nu
 
 /* Whether its number holds now. */
 bool open_file_is_current(const struct open_file *handle);
+
+/* A reply to what was sent at `sent` (fs->change) told about extended attributes. */
+void open_file_saw_attr(struct fs *fs, struct file *file, const struct attr *attr, uint32_t sent);
 
 /* What was read of the file before is not true any more. */
 void file_data_changed(struct file *file);

@@ -1,6 +1,10 @@
 #include "fs/xattr.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "fs/dir.h"
+#include "fs/file.h"
 
 /* GETXATTR and LISTXATTR: `size` is the room that the program has; 0: it asks how much it needs. */
 struct xattr_call {
@@ -51,6 +55,7 @@ static void change_done(struct peer_call *call, const struct transport_reply *re
 	fuse_req_t req;
 
 	node_changed(call->peer->fs, call->node);
+	file_xattrs_changed(call->peer->fs, call->node);
 	if (reply->error < 0) {
 		peer_call_fail(call, reply->error);
 		return;
@@ -75,11 +80,44 @@ static struct xattr_call *begin(fuse_req_t req, struct fs_node *node, size_t siz
 	return call;
 }
 
+/* Names that are absent where there are none; others are the peer's to judge. */
+static bool is_ordinary(struct bytes name)
+{
+	static const char *const prefixes[] = {"security.", "system.posix_acl_", "user."};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		size_t size = strlen(prefixes[i]);
+
+		if (name.size > size && memcmp(name.data, prefixes[i], size) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether it has none, as was said within the last second. */
+static bool is_plain(struct fs *fs, struct fs_node *node)
+{
+	uint64_t left;
+	const struct attr *known = node_attr_get(fs, node, &left);
+	struct attr listed;
+
+	if (node->is_stale || !node_peer(fs, node)->transport)
+		return false;
+	if (known)
+		return known->plain;
+	return file_is_plain(fs, node) || (dir_attr(fs, node, &listed, &left) && listed.plain);
+}
+
 void xattr_get(fuse_req_t req, struct fs_node *node, struct bytes name, size_t size)
 {
 	struct args_getxattr args = {.name = name};
-	struct xattr_call *call = begin(req, node, size, get_done);
+	struct xattr_call *call;
 
+	if (is_ordinary(name) && is_plain(fs_of(req), node)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	call = begin(req, node, size, get_done);
 	if (call)
 		peer_call_send(&call->call, OP_GETXATTR, &args);
 }
@@ -87,8 +125,16 @@ void xattr_get(fuse_req_t req, struct fs_node *node, struct bytes name, size_t s
 void xattr_list(fuse_req_t req, struct fs_node *node, size_t size)
 {
 	struct args_listxattr args = {0};
-	struct xattr_call *call = begin(req, node, size, list_done);
+	struct xattr_call *call;
 
+	if (is_plain(fs_of(req), node)) {
+		if (size)
+			fuse_reply_buf(req, NULL, 0);
+		else
+			fuse_reply_xattr(req, 0);
+		return;
+	}
+	call = begin(req, node, size, list_done);
 	if (call)
 		peer_call_send(&call->call, OP_LISTXATTR, &args);
 }

@@ -33,7 +33,8 @@
 	F(X, UINT, blksize, UINT32_MAX)                                                            \
 	F(X, TIME, atime, 0)                                                                       \
 	F(X, TIME, mtime, 0)                                                                       \
-	F(X, TIME, ctime, 0)
+	F(X, TIME, ctime, 0)                                                                       \
+	F(X, BOOL, plain, 0) /* it surely has no extended attributes, ACLs included */
 RECORD_DECLARE(attr)
 
 /* A name's object. `target` is what a symbolic link holds, so that no READLINK is needed. */

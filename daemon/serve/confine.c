@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "daemon/serve/mounts.h"
@@ -69,6 +70,23 @@ static int ask(int fd, int sync, struct statx *ret_stx)
 	return 0;
 }
 
+/* Asked with every look: `ls -l` wants two attributes of each file, and every write(2) one, which
+ * then need no round trip. */
+static bool is_plain(int fd, const struct statx *stx)
+{
+	char path[CONFINE_PROC_SIZE];
+	ssize_t n;
+
+	if (!S_ISREG(stx->stx_mode) && !S_ISDIR(stx->stx_mode))
+		return false;
+	n = flistxattr(fd, NULL, 0);
+	if (n < 0 && errno == EBADF) { /* O_PATH */
+		confine_proc_path(fd, path);
+		n = listxattr(path, NULL, 0);
+	}
+	return n == 0;
+}
+
 int confine_look_at(struct mounts *mounts, int fd, struct look *ret_look)
 {
 	struct look look = LOOK_NULL;
@@ -96,6 +114,7 @@ int confine_look_at(struct mounts *mounts, int fd, struct look *ret_look)
 	}
 	look.identity.generation = generation_of(fd);
 	look.fs = mounts_fs(mounts, look.identity.dev, fd);
+	look.plain = kind == MOUNTS_LOCAL && is_plain(fd, &look.stx);
 	*ret_look = look;
 	return 0;
 }

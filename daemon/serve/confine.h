@@ -32,6 +32,7 @@ struct look {
 	bool hollow; /* a mount that is not entered: shown as an empty directory */
 	struct identity identity;
 	uint64_t fs; /* as in struct attr */
+	bool plain;  /* likewise */
 	struct statx stx;
 };
 

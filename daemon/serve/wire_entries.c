@@ -55,6 +55,7 @@ void wire_entries_attr(const struct look *look, struct attr *ret_attr)
 	    .atime = time_of(&stx->stx_atime),
 	    .mtime = time_of(&stx->stx_mtime),
 	    .ctime = time_of(&stx->stx_ctime),
+	    .plain = look->plain,
 	};
 }
 
@@ -104,7 +105,7 @@ static int read_target(int fd, struct bytes *ret_target, void **ret_memory)
 }
 
 int wire_entries_enter(const struct held *parent, const char *name, struct look *look, bool keep,
-		  struct entry *ret_entry, void **ret_target)
+		       struct entry *ret_entry, void **ret_target)
 {
 	struct entry entry = {0};
 	int error;
@@ -126,8 +127,8 @@ int wire_entries_enter(const struct held *parent, const char *name, struct look 
 	return 0;
 }
 
-int wire_entries_make(const struct held *parent, const char *name, bool keep, struct entry *ret_entry,
-		 void **ret_target)
+int wire_entries_make(const struct held *parent, const char *name, bool keep,
+		      struct entry *ret_entry, void **ret_target)
 {
 	LOOK look = LOOK_NULL;
 	int error = confine_look(parent->nodes->mounts, parent->fd, name, &look);

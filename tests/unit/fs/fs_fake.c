@@ -136,6 +136,7 @@ struct attr fs_fake_attr(const struct fs_fake_object *object)
 	    .mtime = object->mtime,
 	    .atime = object->mtime,
 	    .ctime = object->ctime,
+	    .plain = !object->has_xattr,
 	};
 }
 
@@ -327,6 +328,13 @@ static int answer(struct transport_call *call, struct fs_fake_object *node,
 		return 0;
 	case OP_ACCESS:
 	case OP_FSYNCDIR:
+		return 0;
+	case OP_GETXATTR:
+		result->getxattr.value = (struct bytes){(const uint8_t *)"value", 5};
+		return node->has_xattr ? 0 : -ENODATA;
+	case OP_SETXATTR:
+	case OP_REMOVEXATTR:
+		node->has_xattr = call->op == OP_SETXATTR;
 		return 0;
 	case OP_CREATE: {
 		const struct args_create *args = call->args;

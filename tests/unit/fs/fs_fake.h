@@ -19,8 +19,9 @@ struct fs_fake_object {
 	uint32_t uid, gid;
 	uint64_t size, rdev;
 	struct timespec mtime, ctime;
-	char *target;  /* of a symbolic link */
-	uint8_t *data; /* of a file: `size` bytes */
+	bool has_xattr; /* whatever name is asked for: "value" */
+	char *target;   /* of a symbolic link */
+	uint8_t *data;  /* of a file: `size` bytes */
 	struct fs_fake_lock *locks;
 	/* of a directory */
 	struct fs_fake_name *names;
