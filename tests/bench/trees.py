@@ -38,7 +38,7 @@ def make_sources(path, n):
 
 def make_repositories(desk, names):
     """A repository of the sources for each, as after a clone."""
-    desk.sh("cd repository && git init -q && git add . && "
+    desk.sh("cd repository && git init -q && git config gc.auto 0 && git add . && "
             "git -c user.name=t -c user.email=t@t commit -q -m all && git gc -q", timeout=300)
     for name in names:
         desk.sh('cp -a repository repository-"$1"', name, timeout=300)
