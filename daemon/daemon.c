@@ -158,6 +158,8 @@ static int start_serve(struct daemon *daemon, struct failure *failure)
 	    .n_exports = options->n_exports,
 	    .max_nodes = (size_t)options->max_nodes,
 	    .max_open_files = (size_t)options->max_open_files,
+	    /* The rest is for what is not a peer's: a peer's slow disk must not stop it. */
+	    .threads = options->pool_threads > 2 ? (unsigned)options->pool_threads - 2 : 1,
 	};
 	int error;
 
@@ -190,6 +192,9 @@ static int start_net(struct daemon *daemon, struct failure *failure)
 	    .name = daemon->name,
 	    .times = {.io_timeout = (uint64_t)options->io_timeout_ms,
 		      .session = (uint64_t)options->session_grace_ms},
+	    .limits = {.calls = (uint64_t)options->max_calls,
+		       .streams = (uint64_t)options->max_streams,
+		       .write_bytes = (uint64_t)options->max_write_bytes},
 	    .observer = &paired_observer,
 	    .arg = daemon,
 	};
@@ -343,6 +348,15 @@ static int set_options(struct daemon *daemon, const struct daemon_options *given
 	return error;
 }
 
+/* libuv takes the size of its pool from here when it is used first. */
+static void set_pool_size(const struct options *options)
+{
+	char number[32];
+
+	snprintf(number, sizeof(number), "%d", (int)options->pool_threads);
+	setenv("UV_THREADPOOL_SIZE", number, 1);
+}
+
 /* All that needs no loop. Returns 0 or -errno with failure; options' errors are on stderr. */
 static int prepare(struct daemon *daemon, const struct daemon_options *given,
 		   struct failure *failure)
@@ -366,6 +380,7 @@ static int prepare(struct daemon *daemon, const struct daemon_options *given,
 	if (error < 0)
 		return error;
 	log_set_level((enum log_level)daemon->options->log_level);
+	set_pool_size(daemon->options);
 	error = identity_file_load(daemon->paths->identity, &daemon->identity, failure);
 	if (error == -ENOENT)
 		return failure_set(failure, error,

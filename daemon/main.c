@@ -53,8 +53,7 @@ static void prepare(void)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	setenv("UV_THREADPOOL_SIZE", "16", 0);
-	mallopt(M_ARENA_MAX, 2); /* 18 threads would have an arena each */
+	mallopt(M_ARENA_MAX, 2); /* many threads would have an arena each */
 	/* Buffers of a frame come and go with each one: given back to the kernel each time, a tenth
 	 * of a copy went into page faults. What a pause leaves free goes back then (net/link.c). */
 	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);

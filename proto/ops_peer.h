@@ -115,7 +115,10 @@ enum lock_kind {
 	F(X, UINT, uid, UINT32_MAX) /* as whom the server works: shown as the mounting user */     \
 	F(X, UINT, gid, UINT32_MAX)                                                                \
 	F(X, UINT, permissions, UINT16_MAX) /* granted to the asking end */                        \
-	F(X, TIME, clock, 0)                /* the server's real time */
+	F(X, TIME, clock, 0)                /* the server's real time */                           \
+	O(X, UINT, max_calls, OPS_ANY)      /* requests that may be in flight; 0: 1024 */          \
+	O(X, UINT, max_streams, OPS_ANY)    /* of them, those with streams; 0: 256 */              \
+	O(X, UINT, max_write_bytes, OPS_ANY) /* of payload in them; 0: 16 MiB */
 
 /* Event: the permissions granted to you have changed. */
 #define RECORD_args_granted(F, O, X)   F(X, UINT, permissions, UINT16_MAX)

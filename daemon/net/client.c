@@ -57,6 +57,7 @@ struct client {
 	struct conn_room *room;
 	const struct op_table *ops;
 	uint64_t io_timeout_ms;
+	struct limits limits; /* the peer's */
 	enum transport_state state;
 	struct link *link;     /* borrowed; NULL while there is none */
 	uint64_t lost_at;      /* ms */
@@ -248,11 +249,11 @@ static bool has_room(const struct client *client, const struct transport_call *c
 {
 	size_t size = payload_size(call);
 
-	if (client->n_sent >= LIMITS_CALLS)
+	if (client->n_sent >= client->limits.calls)
 		return false;
-	if (client->write_bytes > 0 && client->write_bytes + size > LIMITS_WRITE_BYTES)
+	if (client->write_bytes > 0 && client->write_bytes + size > client->limits.write_bytes)
 		return false;
-	return !(call->op->flags & OP_STREAMS) || client->n_streams < LIMITS_STREAMS;
+	return !(call->op->flags & OP_STREAMS) || client->n_streams < client->limits.streams;
 }
 
 /* Moves what may be sent from WAITING to SENT. */
@@ -694,6 +695,21 @@ static void resume(struct client *client)
 		link_push(client->link, event->message);
 }
 
+static uint64_t at_most(uint64_t n, uint64_t most)
+{
+	return n < most ? n : most;
+}
+
+void client_set_limits(struct client *client, struct limits limits)
+{
+	limits = limits_with_defaults(limits);
+	client->limits = (struct limits){
+	    .calls = at_most(limits.calls, LIMITS_CALLS_MOST),
+	    .streams = at_most(limits.streams, LIMITS_CALLS_MOST),
+	    .write_bytes = at_most(limits.write_bytes, LIMITS_WRITE_BYTES_MOST),
+	};
+}
+
 void client_attach(struct client *client, struct link *link, bool resumed, uint32_t uid,
 		   uint32_t gid)
 {
@@ -779,6 +795,7 @@ int client_new(struct client **ret_client, struct conn_room *room, const struct 
 	client->room = room;
 	client->ops = ops;
 	client->io_timeout_ms = io_timeout_ms;
+	client->limits = limits_with_defaults((struct limits){0});
 	client->state = TRANSPORT_DOWN;
 	client->next_id = 1; /* 0 is the hello's */
 	TAILQ_INIT(&client->waiting);

@@ -4,6 +4,7 @@
 #ifndef DAEMON_NET_CLIENT_H
 #define DAEMON_NET_CLIENT_H
 
+#include "daemon/net/limits.h"
 #include "daemon/net/link.h"
 #include "fs/transport.h"
 
@@ -16,6 +17,8 @@ void client_free(struct client *client);
 
 struct transport *client_transport(struct client *client);
 
+/* What the peer says that we may have under way with it; 0 is the default. */
+void client_set_limits(struct client *client, struct limits limits);
 /* The hello on `link` was answered: calls go there from now on. If the session was `resumed`, all
  * unanswered ones are sent again; if it is another one than before, they end as transport.h says.
  */

@@ -19,9 +19,9 @@ struct kept_reply {
 	struct message *message;
 };
 
-void kept_init(struct kept *kept)
+void kept_init(struct kept *kept, unsigned max)
 {
-	*kept = (struct kept){0};
+	*kept = (struct kept){.max = max > LIMITS_KEPT ? max : LIMITS_KEPT};
 	TAILQ_INIT(&kept->replies);
 }
 
@@ -61,7 +61,7 @@ int kept_add(struct kept *kept, uint64_t id, struct message *message)
 	LIST_INSERT_HEAD(&kept->buckets[id % KEPT_BUCKETS], reply, bucket);
 	kept->n++;
 	kept->bytes += message_size(message);
-	while (kept->n > LIMITS_KEPT || kept->bytes > LIMITS_KEPT_BYTES) {
+	while (kept->n > kept->max || kept->bytes > LIMITS_KEPT_BYTES) {
 		struct kept_reply *oldest = TAILQ_FIRST(&kept->replies);
 
 		forget(kept, oldest->id);

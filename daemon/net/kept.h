@@ -16,14 +16,15 @@ LIST_HEAD(kept_bucket, kept_reply);
 struct kept {
 	struct kept_queue replies; /* in the order of answering */
 	struct kept_bucket buckets[KEPT_BUCKETS];
-	unsigned n;
+	unsigned n, max;
 	size_t bytes;
 	uint64_t sequence;      /* of the last one added */
 	uint64_t pinged;        /* sequence when the last ping left */
 	uint64_t dropped_below; /* replies of lower ids may have been dropped unasked */
 };
 
-void kept_init(struct kept *kept);
+/* Keeps `max` replies at most, but LIMITS_KEPT in any case. */
+void kept_init(struct kept *kept, unsigned max);
 void kept_deinit(struct kept *kept);
 
 /* Keeps a reply, with a reference. Returns 0 or -ENOMEM (then it counts as dropped). */

@@ -117,6 +117,7 @@ int net_new(struct net **ret_net, const struct net_options *options)
 	net->services = options->services;
 	net->n_services = options->n_services;
 	net->times = with_defaults(&options->times);
+	net->limits = limits_with_defaults(options->limits);
 	net->observer = options->observer;
 	net->arg = options->arg;
 	snprintf(net->name, sizeof(net->name), "%s", options->name);

@@ -11,6 +11,7 @@
 
 #include <uv.h>
 
+#include "daemon/net/limits.h"
 #include "daemon/net/pair_stream.h"
 #include "daemon/net/request.h"
 #include "fs/transport.h"
@@ -68,6 +69,7 @@ struct net_options {
 	size_t n_services;
 	const char *name; /* what this machine calls itself; copied */
 	struct net_times times;
+	struct limits limits; /* of each peer's session with us; 0 takes the default */
 	const struct net_observer *observer; /* borrowed until closed; may be NULL */
 	void *arg;
 };

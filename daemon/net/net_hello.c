@@ -125,6 +125,9 @@ void net_hello_take_reply(struct peer_link *link, const struct frame *frame)
 	peer->error[0] = '\0';
 	log_info("net", "peer=%s state=up address=%s session=%s", LOG_VALUE(peer->name),
 		 link->address, resumed ? "resumed" : "new");
+	client_set_limits(peer->client, (struct limits){.calls = result.max_calls,
+							.streams = result.max_streams,
+							.write_bytes = result.max_write_bytes});
 	client_attach(peer->client, link->link, resumed, (uint32_t)result.uid,
 		      (uint32_t)result.gid);
 	net_peer_prove(link);
@@ -159,6 +162,7 @@ static int open_session(struct net_peer *peer, uint64_t instance)
 	    .ops = peer->net->ops,
 	    .services = peer->net->services,
 	    .n_services = peer->net->n_services,
+	    .limits = peer->net->limits,
 	    .permissions = &peer->permissions,
 	    .name = peer->name,
 	    .grace_ms = peer->net->times.session,
@@ -208,6 +212,9 @@ static void reply(struct peer_link *link, bool resumed)
 	    .uid = geteuid(),
 	    .gid = getegid(),
 	    .permissions = peer->permissions,
+	    .max_calls = peer->net->limits.calls,
+	    .max_streams = peer->net->limits.streams,
+	    .max_write_bytes = peer->net->limits.write_bytes,
 	};
 	struct frame frame = {.kind = FRAME_REPLY};
 	struct message *message;

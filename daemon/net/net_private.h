@@ -28,6 +28,7 @@ struct net {
 	size_t n_services;
 	char name[NET_NAME_MAX];
 	struct net_times times;
+	struct limits limits;
 	const struct net_observer *observer;
 	void *arg;
 	uint64_t instance; /* of this start of the daemon */

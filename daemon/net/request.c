@@ -38,7 +38,7 @@ void request_unlist(struct request_entry *entry)
 	LIST_REMOVE(entry, bucket);
 	session->n_requests--;
 	session->n_streaming -= (entry->request.op->flags & OP_STREAMS) != 0;
-	session->write_bytes -= entry->write_size;
+	session->bytes -= entry->size;
 	switch (entry->state) {
 	case REQUEST_PARKED:
 		session_take_parked(session, entry);
@@ -46,6 +46,7 @@ void request_unlist(struct request_entry *entry)
 	case REQUEST_RUNNING:
 		session->n_running--;
 		session->promised -= entry->promised;
+		session->running_write_bytes -= entry->write_size;
 		session_unpark_soon(session);
 		break;
 	case REQUEST_STREAMING:
@@ -198,6 +199,7 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 	message_unref(message);
 	session->n_running--;
 	session->promised -= entry->promised;
+	session->running_write_bytes -= entry->write_size;
 	entry->state = REQUEST_STREAMING;
 	entry->stream =
 	    (struct request_stream){.ready = ready, .arg = arg, .credit = LIMITS_WINDOW};

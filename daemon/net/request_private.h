@@ -27,6 +27,7 @@ struct request_entry {
 	TAILQ_ENTRY(request_entry) entry; /* session->parked or session->streams */
 	struct chunk *chunk;              /* owned; what args point into; may be NULL */
 	struct caller *caller;            /* owned */
+	size_t size;                      /* of its frame */
 	size_t write_size;                /* payload in the args */
 	size_t promised;                  /* payload that the result may have; 0 unless RUNNING */
 	_Alignas(max_align_t) uint8_t args[]; /* the record, and a copy of a small frame's bytes */
@@ -50,9 +51,10 @@ struct session {
 	uint16_t n_parked_nodes[REQUEST_NODE_BUCKETS]; /* parked requests, by the hash of nodes */
 	unsigned n_requests;                           /* parked, running and streaming */
 	unsigned n_running;
-	unsigned n_streaming; /* of operations with streams, in any state */
-	unsigned n_streams;   /* in streams */
-	size_t write_bytes;
+	unsigned n_streaming;       /* of operations with streams, in any state */
+	unsigned n_streams;         /* in streams */
+	size_t bytes;               /* of all requests */
+	size_t running_write_bytes; /* of payload in running ones */
 	size_t promised;
 
 	uv_timer_t grace;

@@ -58,22 +58,29 @@ static struct request_entry *find(struct session *session, uint64_t id)
 
 /* --- dispatch --------------------------------------------------------------------------------- */
 
-/* Bytes of payload that the answer may have. */
+/* Bytes that the answer may have, if it may have many. */
 static size_t promise(const struct op *op)
 {
 	const struct record *result = op->result;
+	const struct field *last = &result->fields[result->n_fields - (result->n_fields > 0)];
 
-	if (result->n_fields == 0 || result->fields[result->n_fields - 1].kind != FIELD_PAYLOAD)
-		return 0;
-	return result->fields[result->n_fields - 1].bound;
+	if (last->kind == FIELD_PAYLOAD)
+		return last->bound;
+	return last->kind == FIELD_LIST ? FRAME_MAX : 0;
 }
 
 /* May it run now, as far as memory is concerned? If not, it may after another one was answered
  * (session_unpark_soon), or when the link has drained, which it tells after having been above its
  * mark. */
-static bool may_run(const struct session *session, const struct op *op)
+static bool may_run(const struct session *session, const struct request_entry *entry)
 {
-	if (session->n_running >= LIMITS_CALLS)
+	const struct op *op = entry->request.op;
+	const struct limits *limits = &session->options.limits;
+
+	if (session->n_running >= limits->calls)
+		return false;
+	if (session->running_write_bytes > 0 &&
+	    session->running_write_bytes + entry->write_size > limits->write_bytes)
 		return false;
 	if (promise(op) == 0)
 		return true;
@@ -90,6 +97,7 @@ static void run(struct session *session, struct request_entry *entry)
 	entry->promised = promise(entry->request.op);
 	session->n_running++;
 	session->promised += entry->promised;
+	session->running_write_bytes += entry->write_size;
 	service = session_service(session, entry->request.op, &state);
 	service->handle(service->arg, state, &entry->request);
 }
@@ -124,7 +132,7 @@ static void unpark(struct session *session)
 {
 	struct request_entry *entry;
 
-	while ((entry = TAILQ_FIRST(&session->parked)) && may_run(session, entry->request.op)) {
+	while ((entry = TAILQ_FIRST(&session->parked)) && may_run(session, entry)) {
 		session_take_parked(session, entry);
 		run(session, entry);
 	}
@@ -173,9 +181,10 @@ static size_t payload_size(const struct record *record, const void *value)
 static int entry_new(struct session *session, const struct op *op, const struct frame *frame,
 		     struct chunk *chunk, struct request_entry **ret_entry, const char **ret_why)
 {
-	bool is_copied = frame->body.size < LIMITS_COPY;
+	bool is_copied = frame->body.size < LIMITS_HOLD;
 	size_t size = op->args->size + (is_copied ? frame->body.size : 0);
 	struct request_entry *entry = calloc(1, sizeof(*entry) + size);
+	size_t body_size = frame->body.size; /* with what is skipped at its end */
 	struct bytes body = frame->body;
 	int r = -ENOMEM;
 
@@ -203,6 +212,7 @@ static int entry_new(struct session *session, const struct op *op, const struct 
 	entry->request.session = session;
 	entry->id = frame->id;
 	entry->write_size = payload_size(op->args, entry->args);
+	entry->size = body_size;
 	*ret_entry = entry;
 	return 0;
 fail:
@@ -257,7 +267,8 @@ static bool is_settled(struct session *session, const struct op *op, const struc
 		refuse(session, op, frame->id, refusal(session, op), true);
 	else if ((op->flags & OP_MUTATES) && kept_may_have_dropped(&session->kept, frame->id))
 		refuse(session, op, frame->id, -EIO, false);
-	else if ((op->flags & OP_STREAMS) && session->n_streaming >= LIMITS_STREAMS)
+	else if ((op->flags & OP_STREAMS) &&
+		 session->n_streaming >= session->options.limits.streams)
 		refuse(session, op, frame->id, -ENFILE, false);
 	else
 		return false;
@@ -281,7 +292,7 @@ static int take_request(struct session *session, const struct frame *frame, stru
 		return 0; /* its answer has arrived */
 	*ret_why = "more calls in flight than a session may have";
 	if (session->n_requests + (session->link ? link_n_replies(session->link) : 0) >=
-	    2 * LIMITS_CALLS)
+	    limits_hard(session->options.limits.calls, LIMITS_CALLS))
 		return -EPROTO;
 	if (op && !session_service(session, op, &state))
 		op = NULL;
@@ -293,14 +304,14 @@ static int take_request(struct session *session, const struct frame *frame, stru
 	LIST_INSERT_HEAD(&session->requests[entry->id % REQUEST_BUCKETS], entry, bucket);
 	session->n_requests++;
 	session->n_streaming += (op->flags & OP_STREAMS) != 0;
-	session->write_bytes += entry->write_size;
-	*ret_why = "more bytes of writes in flight than a session may have";
-	if (session->write_bytes > 2 * LIMITS_WRITE_BYTES) {
+	session->bytes += entry->size;
+	*ret_why = "more bytes in flight than a session may have";
+	if (session->bytes > limits_hard(session->options.limits.write_bytes, LIMITS_WRITE_BYTES)) {
 		TAILQ_INSERT_TAIL(&session->parked, entry, entry);
 		count_nodes(session, entry, 1);
 		return -EPROTO;
 	}
-	if (may_run(session, op) && !is_behind_parked(session, entry)) {
+	if (may_run(session, entry) && !is_behind_parked(session, entry)) {
 		run(session, entry);
 		return 0;
 	}
@@ -522,7 +533,7 @@ int session_new(struct session **ret_session, const struct session_options *opti
 	    RAND_bytes(session->secret, sizeof(session->secret)) != 1)
 		goto fail;
 	snprintf(session->name, sizeof(session->name), "%s", options->name);
-	kept_init(&session->kept);
+	kept_init(&session->kept, (unsigned)options->limits.calls * 2);
 	TAILQ_INIT(&session->parked);
 	TAILQ_INIT(&session->streams);
 	for (; n < options->n_services; n++) {

@@ -5,6 +5,7 @@
 #ifndef DAEMON_NET_SESSION_H
 #define DAEMON_NET_SESSION_H
 
+#include "daemon/net/limits.h"
 #include "daemon/net/link.h"
 #include "daemon/net/request.h"
 
@@ -18,6 +19,7 @@ struct session_options {
 	const struct op_table *ops;
 	const struct service *services;
 	size_t n_services;
+	struct limits limits;        /* none is 0 */
 	const uint16_t *permissions; /* of the peer, now; borrowed */
 	const char *name;            /* of the peer, for logs; must be valid now only */
 	uint64_t grace_ms;           /* how long it outlives its link */

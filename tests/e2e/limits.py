@@ -89,4 +89,43 @@ for d in range(100):
     note(f"after FORGET {rss_kib(desk)}, {rss_kib(lap)}")
 
 
+
+@test(timeout=240)
+def what_a_peer_may_have_under_way_is_configured(t):
+    desk, lap = t.loopback("desk", "lap")
+    for host in (desk, lap):
+        host.init()
+    desk.sh("""printf '%s\\n' 'max_nodes = 1000' 'max_open_files = 16' 'max_streams = 4' 'max_calls = 16' \
+        'max_write_bytes = 128k' 'pool_threads = 4' >>"$LOOPSY_HOME/config/loopsy.conf"
+        mkdir many few; cd many; seq 1500 | xargs touch; cd ../few; for i in $(seq 40); do mkdir d$i; seq 50 >d$i/f; done
+        head -c 20M /dev/urandom >big""")
+    for host in (desk, lap):
+        host.start("--port", "0")
+    pair(desk, lap)
+    path = lap.peer_path("desk")
+    # with few calls, streams and bytes at once everything is done, later
+    lap.sh(r"""cd "$1/few"; cp -r . ../copy & (find . | wc -l) & cat d*/f | md5sum & cp big ../big2 & wait
+        cmp big ../big2; diff -r . ../copy""", path, timeout=120)
+    desk.sh("cmp few/big big2; diff -r few copy")
+    # open files: one more than may be open
+    lap.run("python3", "-c", r"""import errno, os, sys
+os.chdir(sys.argv[1])
+files = [os.open(f"few/d{i + 1}/f", os.O_RDONLY) for i in range(16)]
+try: os.open("few/d17/f", os.O_RDONLY); raise SystemExit("the 17th was opened")
+except OSError as e: assert e.errno == errno.ENFILE, e
+os.close(files.pop())
+while True:   # a close is sent without waiting for it
+    try: os.open("few/d17/f", os.O_RDONLY); break
+    except OSError as e: assert e.errno == errno.ENFILE, e
+""", path, check=True)
+    # nodes: names are listed; those beyond are not there until others are forgotten
+    assert lap.sh('ls -f "$1/many" | wc -l', path).stdout.strip() == "1502"
+    full = lap.run("ls", "-l", path + "/many")
+    assert full.returncode != 0 and "Too many open files in system" in full.stderr, full.stderr[-300:]
+    lap.run("sh", "-c", "echo 2 >/proc/sys/vm/drop_caches", root=True)
+    def found():
+        return lap.run("stat", path + "/few/d40/f").returncode == 0
+    wait_until(found, 30, "room for other nodes")
+
+
 main()

@@ -18,7 +18,7 @@ Test(kept, finds_a_reply_until_the_client_has_it)
 {
 	struct kept kept;
 
-	kept_init(&kept);
+	kept_init(&kept, 0);
 	keep(&kept, 5, 1);
 	keep(&kept, 7, 1);
 	cr_assert_not_null(kept_find(&kept, 5));
@@ -37,7 +37,7 @@ Test(kept, frees_what_a_pong_confirms)
 {
 	struct kept kept;
 
-	kept_init(&kept);
+	kept_init(&kept, 0);
 	keep(&kept, 1, 1);
 	kept.pinged = kept.sequence;
 	keep(&kept, 2, 1);
@@ -51,7 +51,7 @@ Test(kept, remembers_that_it_dropped_when_there_are_too_many)
 {
 	struct kept kept;
 
-	kept_init(&kept);
+	kept_init(&kept, 0);
 	for (uint64_t id = 1; id <= LIMITS_KEPT + 10; id++)
 		keep(&kept, id, 1);
 	cr_assert_eq(kept.n, LIMITS_KEPT);
@@ -64,7 +64,7 @@ Test(kept, bounds_the_bytes_too)
 {
 	struct kept kept;
 
-	kept_init(&kept);
+	kept_init(&kept, 0);
 	for (uint64_t id = 1; id <= 100; id++)
 		keep(&kept, id, 128 * 1024);
 	cr_assert_leq(kept.bytes, LIMITS_KEPT_BYTES);

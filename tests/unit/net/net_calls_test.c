@@ -442,3 +442,67 @@ Test(net_calls, delay_and_rate_are_measured)
 	world_close(&world);
 	free(answers);
 }
+
+/* --- limits that the server sets -------------------------------------------------------------- */
+
+Test(net_calls, a_client_keeps_to_the_calls_that_the_server_grants)
+{
+	static struct answer answers[50];
+	struct world world = {.limits = {.calls = 7}};
+
+	world_open(&world);
+	world_until_up(&world);
+	world.b.room.holds_all = true;
+	for (size_t i = 0; i < 50; i++)
+		cr_assert_eq(ask_getattr(&world.a, i + 2, &answers[i]), 0);
+	world_until(&world, world.b.room.n_held == 7);
+	world_turns(&world, 50);
+	cr_assert_eq(world.b.room.n_held, 7);
+	world_until(&world, (room_answer_all(&world.b.room), answers[49].n_replies == 1));
+	cr_assert_eq(world.b.room.n_held_most, 7);
+	world_close(&world);
+}
+
+Test(net_calls, more_calls_than_by_default_may_be_granted)
+{
+	static struct answer answers[3000];
+	struct world world = {.limits = {.calls = 3000}};
+
+	world_open(&world);
+	world_until_up(&world);
+	world.b.room.holds_all = true;
+	for (size_t i = 0; i < 3000; i++)
+		cr_assert_eq(ask_mkdir(&world.a, "x", &answers[i]), 0);
+	world_until(&world, world.b.room.n_held == 3000);
+	/* All are answered once more after a broken link, none done twice. */
+	room_answer_all(&world.b.room);
+	relay_cut(&world.relay);
+	world_until(&world, answers[2999].n_replies == 1);
+	for (size_t i = 0; i < 3000; i++)
+		cr_assert(answers[i].n_replies == 1 && answers[i].error == 0, "%zu: %d", i,
+			  answers[i].error);
+	cr_assert_eq(world.b.room.n_mkdir, 3000);
+	world_close(&world);
+}
+
+Test(net_calls, a_client_keeps_to_the_bytes_and_streams_that_the_server_grants)
+{
+	static struct answer writes[20], listings[8];
+	struct world world = {.limits = {.streams = 3, .write_bytes = 300000}};
+
+	world_open(&world);
+	world_until_up(&world);
+	world.b.room.holds_all = true;
+	for (size_t i = 0; i < 20; i++)
+		cr_assert_eq(ask_write(&world.a, 5, i * 100000, 100000, false, &writes[i]), 0);
+	for (size_t i = 0; i < 8; i++)
+		cr_assert_eq(ask_readdir(&world.a, 10, &listings[i]), 0);
+	world_until(&world, world.b.room.n_held == 6);
+	world_turns(&world, 50);
+	cr_assert_eq(world.b.room.n_held, 6, "three of each");
+	world_until(&world, (room_answer_all(&world.b.room),
+			     writes[19].n_replies == 1 && listings[7].n_replies == 1));
+	for (size_t i = 0; i < 8; i++)
+		cr_assert_eq(listings[i].error, 0);
+	world_close(&world);
+}

@@ -465,6 +465,7 @@ static void end_open(struct world *world, struct end *end, const char *name, uin
 	    .n_services = 1,
 	    .name = name,
 	    .times = world->times,
+	    .limits = world->limits,
 	    .observer = &end->observer,
 	    .arg = end,
 	};

@@ -93,6 +93,7 @@ struct world {
 	bool both_dial;
 	bool is_apart;        /* not yet paired: world_pair does it */
 	uint16_t permissions; /* both ways */
+	struct limits limits; /* of both */
 	unsigned n_closed;
 };
 
