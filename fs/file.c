@@ -2,8 +2,8 @@
  * Opening files, and what the rest of the mount asks about open ones.
  *
  * Pages stay cached over close and open while (ctime, mtime, size) is what it was, and that ctime
- * was old when it was read: within one tick of the peer's clock a file can change twice and look
- * the same.
+ * was settled when it was read: within one tick of the peer's clock a file can change twice and
+ * look the same.
  */
 #include "fs/file.h"
 
@@ -18,9 +18,6 @@
 /* The flags that the server takes (ops_peer.h). O_DIRECT is ours alone: it says what is cached on
  * this machine, and the server's buffers are not aligned as it wants them. */
 #define FLAGS_SENT (O_ACCMODE | O_APPEND | O_TRUNC | O_EXCL | O_SYNC | O_DSYNC | O_NOATIME)
-/* A ctime is settled when it is that old by our clock: a tick is up to 10 ms, and the two clocks
- * are not the same. */
-#define SETTLED_SECONDS 2
 
 struct open_call {
 	struct peer_call call;
@@ -44,15 +41,11 @@ static bool time_is(struct timespec a, struct timespec b)
  * now on is. */
 static bool stamp_matches(struct file *file, const struct attr *attr)
 {
-	struct timespec now;
-
 	if (file->has_stamp && time_is(file->stamp.ctime, attr->ctime) &&
 	    time_is(file->stamp.mtime, attr->mtime) && file->stamp.size == attr->size)
 		return true;
 	file_data_changed(file);
-	clock_gettime(CLOCK_REALTIME, &now);
-	now.tv_sec -= SETTLED_SECONDS;
-	if (!write_behind_is_pending(&file->writes) && file_time_is_before(attr->ctime, now)) {
+	if (!write_behind_is_pending(&file->writes) && attr->settled) {
 		file->has_stamp = true;
 		file->stamp = (struct file_stamp){attr->ctime, attr->mtime, attr->size};
 	}

@@ -34,7 +34,9 @@
 	F(X, TIME, atime, 0)                                                                       \
 	F(X, TIME, mtime, 0)                                                                       \
 	F(X, TIME, ctime, 0)                                                                       \
-	F(X, BOOL, plain, 0) /* it surely has no extended attributes, ACLs included */
+	F(X, BOOL, plain, 0) /* it surely has no extended attributes, ACLs included */             \
+	/* ctime was older than a tick of that clock: whatever changes from now on has another */  \
+	F(X, BOOL, settled, 0)
 RECORD_DECLARE(attr)
 
 /* A name's object. `target` is what a symbolic link holds, so that no READLINK is needed. */

@@ -8,10 +8,14 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/serve/mounts.h"
 #include "proto/record.h"
+
+#define SETTLED_NS        20000000 /* a tick is 10 ms at most */
+#define SETTLED_REMOTE_NS 2000000000
 
 int confine_open(int dir_fd, const char *name, uint64_t flags, uint32_t mode, uint64_t resolve)
 {
@@ -87,6 +91,17 @@ static bool is_plain(int fd, const struct statx *stx)
 	return n == 0;
 }
 
+/* Within one tick a file can change twice and look the same. The clock of a remote file system is
+ * not ours. */
+static bool is_settled(const struct statx_timestamp *ctime, enum mounts_kind kind)
+{
+	const int64_t age = kind == MOUNTS_LOCAL ? SETTLED_NS : SETTLED_REMOTE_NS;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (now.tv_sec - ctime->tv_sec) * 1000000000 + now.tv_nsec - ctime->tv_nsec > age;
+}
+
 int confine_look_at(struct mounts *mounts, int fd, struct look *ret_look)
 {
 	struct look look = LOOK_NULL;
@@ -115,6 +130,7 @@ int confine_look_at(struct mounts *mounts, int fd, struct look *ret_look)
 	look.identity.generation = generation_of(fd);
 	look.fs = mounts_fs(mounts, look.identity.dev, fd);
 	look.plain = kind == MOUNTS_LOCAL && is_plain(fd, &look.stx);
+	look.settled = is_settled(&look.stx.stx_ctime, kind);
 	*ret_look = look;
 	return 0;
 }

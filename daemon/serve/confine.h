@@ -31,8 +31,8 @@ struct look {
 	int fd;      /* O_PATH, owned; -1 if hollow */
 	bool hollow; /* a mount that is not entered: shown as an empty directory */
 	struct identity identity;
-	uint64_t fs; /* as in struct attr */
-	bool plain;  /* likewise */
+	uint64_t fs;         /* as in struct attr */
+	bool plain, settled; /* likewise */
 	struct statx stx;
 };
 

@@ -56,6 +56,7 @@ void wire_entries_attr(const struct look *look, struct attr *ret_attr)
 	    .mtime = time_of(&stx->stx_mtime),
 	    .ctime = time_of(&stx->stx_ctime),
 	    .plain = look->plain,
+	    .settled = look->settled,
 	};
 }
 

@@ -137,6 +137,7 @@ struct attr fs_fake_attr(const struct fs_fake_object *object)
 	    .atime = object->mtime,
 	    .ctime = object->ctime,
 	    .plain = !object->has_xattr,
+	    .settled = !object->is_fresh,
 	};
 }
 

@@ -19,6 +19,7 @@ struct fs_fake_object {
 	uint32_t uid, gid;
 	uint64_t size, rdev;
 	struct timespec mtime, ctime;
+	bool is_fresh;  /* its ctime may be that of two changes */
 	bool has_xattr; /* whatever name is asked for: "value" */
 	char *target;   /* of a symbolic link */
 	uint8_t *data;  /* of a file: `size` bytes */
