@@ -276,6 +276,12 @@ void file_xattrs_changed(struct fs *fs, struct fs_node *node)
 	node->file->xattrs_changed = fs->change;
 }
 
+void file_node_close(struct fs_node *node)
+{
+	while (node->file && node->file->handles)
+		open_file_release(node->file->handles);
+}
+
 void file_node_free(struct fs *fs, struct fs_node *node)
 {
 	free(node->file);

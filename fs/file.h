@@ -46,6 +46,9 @@ bool file_is_plain(const struct fs *fs, const struct fs_node *node);
 /* They were changed from here. */
 void file_xattrs_changed(struct fs *fs, struct fs_node *node);
 
+/* The mount ends with files open: releases them all. The caller holds the node. */
+void file_node_close(struct fs_node *node);
+
 /* The node is freed: so is node->file. Nothing is open then. */
 void file_node_free(struct fs *fs, struct fs_node *node);
 

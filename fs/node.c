@@ -489,9 +489,23 @@ static void release_table(struct fs *fs, struct node_table *table, bool is_last)
 	}
 }
 
+/* The mount has gone under programs that have files open: nobody will release them. */
+static void close_files(struct fs_node *const *buckets, size_t n_buckets)
+{
+	for (size_t i = 0; i < n_buckets; i++)
+		for (struct fs_node *node = buckets[i]; node; node = node->next_name)
+			if (node->kind == NODE_IS_REMOTE && node->type == S_IFREG) {
+				node->n_held++; /* it is not freed under us */
+				file_node_close(node);
+				node->n_held--;
+			}
+}
+
 void node_free_all(struct fs *fs)
 {
 	assert(fs->stopping); /* tables do not shrink under us */
+	close_files(fs->names.buckets, fs->names.n_buckets);
+	close_files(fs->nameless.buckets, fs->nameless.n_buckets);
 	release_table(fs, &fs->names, false);
 	release_table(fs, &fs->nameless, false);
 	release_table(fs, &fs->names, true);
@@ -499,7 +513,6 @@ void node_free_all(struct fs *fs)
 	table_remove(fs, &fs->nameless, &by_address, fs->root);
 	dir_node_free(fs, fs->root);
 	free(fs->root);
-	/* (What a program still has open of a peer may be left: the process ends.) */
 	free(fs->names.buckets);
 	free(fs->nameless.buckets);
 }

@@ -504,8 +504,8 @@ void session_close(struct session *session)
 		request_unlist(entry);
 		request_free(entry);
 	}
-	kept_deinit(&session->kept);
 	close_services(session, session->options.n_services);
+	kept_deinit(&session->kept); /* with what the services have answered now */
 	for (size_t i = 0; i < REQUEST_BUCKETS; i++)
 		while ((entry = LIST_FIRST(&session->requests[i]))) {
 			request_unlist(entry);
