@@ -11,6 +11,8 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def run_bench(t, *arguments):
     """The values of its --json: a list, a delay each."""
+    if t.sanitizer != "none":
+        skip("sanitizers are no way to measure")
     missing = [name for name in ("sshfs", "git") if not shutil.which(name)]
     if missing or os.geteuid() != 0:
         skip(f"needs {' '.join(missing) or 'root, for namespaces'}")

@@ -27,6 +27,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib.hosts import Host, answer, pair
 from lib.sandbox import Lan, Sandbox, children_of, run
+from lib.sanitizers import reports, sanitizer_of
 from lib.waiting import wait_until
 
 __all__ = ["test", "main", "skip", "note", "wait_until", "pair", "answer", "Host", "run"]
@@ -74,6 +75,7 @@ class Context:
     def __init__(self, directory, user):
         self.directory, self.user = directory, user
         self.build = os.path.abspath(os.environ.get("LOOPSY_BUILD_DIR", "build"))
+        self.sanitizer = sanitizer_of(self.build)
         self.hosts = []
         self._boxes = [] # in the order of making
         self._lan = self._loopback = None
@@ -151,6 +153,19 @@ class Context:
         for host in hosts:
             self._lan.isolate(host.link)
 
+    def end_daemons(self):
+        """Every daemon that still runs ends in order: sanitizers look for leaks then."""
+        for host in self.hosts:
+            if host.daemon_pid:
+                host.stop()
+            assert not host.is_mounted(), f"{host.name} stopped and is still mounted"
+
+    def check_reports(self):
+        found = [(host.name, *report) for host in self.hosts for report in reports(host.reports)]
+        for host, file, text in found:
+            print(f"--- a sanitizer, on {host}: {file}", text, sep="\n", flush=True)
+        assert not found, f"sanitizers reported: {', '.join(f'{h}: {f}' for h, f, _ in found)}"
+
     def close(self):
         for host in self.hosts:
             if not host.box:
@@ -186,6 +201,8 @@ def perform(function, directory, timeout, user):
     try:
         signal.alarm(timeout)
         function(context)
+        context.end_daemons()
+        context.check_reports()
         signal.alarm(0)
         return 0
     except Skip as why:
@@ -199,6 +216,7 @@ def perform(function, directory, timeout, user):
         traceback.print_exc(file=sys.stdout)
         try:
             context.print_logs()
+            context.check_reports()
         except Exception:
             traceback.print_exc(file=sys.stdout)
         return 1

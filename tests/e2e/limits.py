@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """Strangers, hostile bytes, and memory."""
+import time
+
 from harness import *
 from lib.peers import two
 
@@ -37,10 +39,11 @@ def ten_thousand_hostile_connections_change_nothing(t):
     attack = lambda n: lap.run("python3", "-c", HOSTILE, str(desk.port()), str(n), timeout=500, check=True)
     attack(100)
     before = rss_kib(desk)
-    attack(10000)
+    attack(10000 if t.sanitizer == "none" else 1000)
     after = rss_kib(desk)
     note(f"memory {before} KiB before, {after} KiB after")
-    assert after - before < 16 * 1024, (before, after)
+    # sanitizers keep what was freed
+    assert t.sanitizer != "none" or after - before < 16 * 1024, (before, after)
     assert lap.sh('cat "$1"', path).stdout == "f\n"
     assert lap.status()["peers"][0]["state"] == "online"
 
@@ -57,36 +60,68 @@ def an_idle_daemon_is_small_and_sleeps(t):
     ticks = used() - before
     note(f"{rss_kib(desk)} KiB resident, {ticks * 10} ms of CPU in 10 s")
     assert ticks <= 20, ticks
-    if "sanitize" not in lap.build and not t_is_sanitized(desk):
-        assert rss_kib(desk) < 12 * 1024, rss_kib(desk)
+    assert t.sanitizer != "none" or rss_kib(desk) < 12 * 1024, rss_kib(desk)
 
 
-def t_is_sanitized(host):
-    return b"libasan" in host.run("ldd", f"{host.build}/daemon/loopsyd", text=False).stdout
+# Lists the directories below its argument as ls -l does, and holds on to every single file until
+# the end of its input: what is held the kernel cannot forget. A process per directory, because one
+# may not have that many descriptors.
+HOLD = r'''import os, resource, sys
+top = sys.argv[1]
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+ready, tell = os.pipe()
+wait, go = os.pipe()
+n = held = 0
+for d in os.listdir(top):
+    n += 1
+    if os.fork() == 0:
+        os.close(go)
+        directory = os.open(f"{top}/{d}", os.O_RDONLY | os.O_DIRECTORY)
+        names = os.listdir(directory)
+        for name in names:
+            assert os.fstat(os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)).st_size == 0
+        os.write(tell, b"%9d\n" % len(names))
+        os.read(wait, 1)
+        os._exit(0)
+    held += int(os.read(ready, 10))
+print("held", held, flush=True)
+sys.stdin.read()
+os.close(go)
+for child in range(n): os.wait()
+'''
 
 
 @test(timeout=1200)
-def a_million_files_fit_and_are_forgotten(t):
+def a_million_nodes_are_held_at_once_and_forgotten(t):
     desk, lap = two(t)
-    if t_is_sanitized(desk):
+    if t.sanitizer != "none":
         skip("memory is measured without sanitizers")
+    # In memory: quickly made, and gone with the sandbox.
+    desk.sh('mkdir "$1" && mount -t tmpfs -o nr_inodes=0 tmpfs "$1"', desk.home + "/many", root=True)
     desk.run("python3", "-c", r'''import os
+os.chdir("many")
 for d in range(100):
     os.mkdir(f"{d}"); fd = os.open(f"{d}", os.O_RDONLY)
-    for i in range(10000): os.close(os.open(f"{i}", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    for i in range(10000): os.close(os.open(f"file-{i:06}.txt", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
     os.close(fd)
 ''', timeout=300, check=True)
     idle = rss_kib(desk), rss_kib(lap)
-    peak = [0, 0]
-    for d in range(0, 100, 10):
-        lap.sh('for d in $2; do ls -f "$1/$d" | wc -l; done | sort -u | grep -qx 10002',
-               lap.peer_path("desk"), " ".join(str(d + i) for i in range(10)), timeout=600)
-        peak = [max(peak[0], rss_kib(desk)), max(peak[1], rss_kib(lap))]
-    note(f"KiB serving, mounting: idle {idle}, peak {peak}")
-    assert max(peak) < 256 * 1024, peak
-    lap.run("sh", "-c", "echo 2 >/proc/sys/vm/drop_caches", root=True)
+    began = time.monotonic()
+    holder = lap.spawn("python3", "-c", HOLD, lap.peer_path("desk", "many"))
+    highest = [0, 0]
+    while not holder.has_line() and time.monotonic() < began + 900:
+        highest = [max(highest[0], rss_kib(desk)), max(highest[1], rss_kib(lap))]
+    line = holder.read_line(1)
+    assert line == "held 1000000", (line, holder.error_text())
+    note(f"{time.monotonic() - began:.0f} s; KiB serving, mounting: idle {idle}, highest {highest}, "
+         f"holding {(rss_kib(desk), rss_kib(lap))}")
+    assert max(highest) < 256 * 1024, highest
+    assert holder.end(60) == 0
+    lap.run("sh", "-c", "echo 2 >/proc/sys/vm/drop_caches", root=True, timeout=300)
     wait_until(lambda: max(rss_kib(desk), rss_kib(lap)) < 64 * 1024, 120, "memory falls back")
-    note(f"after FORGET {rss_kib(desk)}, {rss_kib(lap)}")
+    note(f"after FORGET {(rss_kib(desk), rss_kib(lap))}")
+    assert lap.sh('ls "$1" | wc -l', lap.peer_path("desk", "many/42"), timeout=120).stdout == "10000\n"
 
 
 

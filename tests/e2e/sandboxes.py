@@ -126,6 +126,21 @@ def a_test_for_each_user_runs_as_both(t):
     assert "uid 0" in out and "uid 4711" in out, out
 
 
+@test
+def what_a_sanitizer_finds_fails_the_test(t):
+    if t.sanitizer == "none":
+        skip("this build has no sanitizer")
+    samples = Samples(t)
+    code, out = samples.run("behaves")
+    assert code == 0, out
+    for name, word in ((("reads_too_far", "heap-buffer-overflow"), ("counts_too_far", "overflow"),
+                        ("loses_memory", "detected memory leaks")) if t.sanitizer == "address"
+                       else (("races", "data race"),)):
+        code, out = samples.run(name)
+        assert code == 1 and "sanitizers reported: desk: report.misbehave" in out and word in out, \
+            (name, out)
+
+
 @test(each_user=True)
 def a_host_is_its_users(t):
     desk = t.lan("desk", avahi=False)

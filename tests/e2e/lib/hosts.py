@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 
-from lib import sandbox
+from lib import sandbox, sanitizers
 from lib.process import Process
 from lib.waiting import wait_until
 
@@ -40,11 +40,12 @@ class Host:
         self.home = os.path.join(directory, "home")
         self.loopsy_home = os.path.join(directory, "l")
         self.mount = os.path.join(self.loopsy_home, "mnt")
+        self.reports = os.path.join(directory, "reports") # of sanitizers
         self.link = None      # its number in the Lan
         self.daemon_pid = None
         self.start_arguments = ()
         self._dbus_pid = self._avahi_pid = None
-        for path in (directory, self.home, os.path.join(directory, "tmp")):
+        for path in (directory, self.home, self.reports, os.path.join(directory, "tmp")):
             os.mkdir(path)
             if user != os.geteuid():
                 os.chown(path, user, user)
@@ -61,9 +62,7 @@ class Host:
             "USER": "tester" if self.user else "root", "TERM": "dumb",
             "LOOPSYD": f"{build}/daemon/loopsyd", "NO_COLOR": "1",
         }
-        for key, value in os.environ.items():
-            if key.endswith("SAN_OPTIONS"):
-                environment[key] = value
+        environment.update(sanitizers.environment(self.reports))
         environment.update(more)
         return environment
 

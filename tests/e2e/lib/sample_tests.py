@@ -56,6 +56,36 @@ def hangs_longer(t):
     time.sleep(1000)
 
 
+def misbehave(t, how):
+    desk = t.loopback("desk")
+    desk.run(t.program(desk, "misbehave"), how)
+
+
+@test
+def behaves(t):
+    misbehave(t, "nothing")
+
+
+@test
+def reads_too_far(t):
+    misbehave(t, "overflow")
+
+
+@test
+def counts_too_far(t):
+    misbehave(t, "undefined")
+
+
+@test
+def loses_memory(t):
+    misbehave(t, "leak")
+
+
+@test
+def races(t):
+    misbehave(t, "race")
+
+
 @test(each_user=True)
 def as_both(t):
     note(f"uid {t.loopback('desk').sh('id -u').stdout.strip()}")
