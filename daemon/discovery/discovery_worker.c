@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +30,7 @@
 #define CONNECT_PAUSE_MIN 500 /* ms */
 #define CONNECT_PAUSE_MAX 8000
 #define PIPE_DISTANCE     64 /* between the descriptors of a pipe, however busy the program is */
+#define PIPE_NAME_MAX     64
 
 /* Writes the state and logs a change. */
 void discovery_worker_set_state(struct discovery_worker *worker, enum discovery_status status,
@@ -148,6 +148,21 @@ static void on_wake(AvahiWatch *watch, int fd, AvahiWatchEvent event, void *arg)
 		log_error(ROOM, "eventfd=%s", strerror(errno));
 }
 
+/* Which pipe the descriptor is an end of: "pipe:[4711]". Asked of /proc, and not of the descriptor:
+ * it may be another thread's, which is just closing it. */
+static bool read_pipe_name(int fd, char ret_name[PIPE_NAME_MAX])
+{
+	char path[32];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, ret_name, PIPE_NAME_MAX - 1);
+	if (n < 0)
+		return false;
+	ret_name[n] = '\0';
+	return strncmp(ret_name, "pipe:", 5) == 0;
+}
+
 /*
  * poll(2), for avahi. It polls its own wake-up pipe first, which it made without O_CLOEXEC and
  * tells nobody of: found here, both ends, so that no child of the daemon inherits it.
@@ -155,12 +170,11 @@ static void on_wake(AvahiWatch *watch, int fd, AvahiWatchEvent event, void *arg)
 static int poll_fds(struct pollfd *fds, unsigned int n, int timeout, void *arg)
 {
 	struct discovery_worker *worker = arg;
-	struct stat pipe, other;
+	char pipe[PIPE_NAME_MAX], other[PIPE_NAME_MAX];
 
-	if (!worker->pipe_is_private && n > 0 && fstat(fds[0].fd, &pipe) == 0) {
+	if (!worker->pipe_is_private && n > 0 && read_pipe_name(fds[0].fd, pipe)) {
 		for (int fd = fds[0].fd - PIPE_DISTANCE; fd <= fds[0].fd + PIPE_DISTANCE; fd++)
-			if (fd >= 0 && fstat(fd, &other) == 0 && S_ISFIFO(other.st_mode) &&
-			    other.st_dev == pipe.st_dev && other.st_ino == pipe.st_ino)
+			if (fd >= 0 && read_pipe_name(fd, other) && strcmp(pipe, other) == 0)
 				fcntl(fd, F_SETFD, FD_CLOEXEC);
 		worker->pipe_is_private = true;
 	}
