@@ -203,6 +203,7 @@ static struct args_lock args_of(const struct flock *lock, enum lock_command comm
 	    .type = (uint64_t)lock->l_type,
 	    .offset = (uint64_t)lock->l_start,
 	    .size = (uint64_t)lock->l_len,
+	    .pid = lock->l_pid > 0 ? (uint64_t)lock->l_pid : 0,
 	};
 }
 

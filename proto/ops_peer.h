@@ -358,8 +358,10 @@ enum lock_kind {
 	F(X, UINT, kind, LOCK_KIND_MAX)                                                            \
 	F(X, UINT, type, 2)                                                                        \
 	F(X, UINT, offset, INT64_MAX)                                                              \
-	F(X, UINT, size, INT64_MAX)
-/* For LOCK_GET, the lock that is in the way; else type is as asked. */
+	F(X, UINT, size, INT64_MAX)                                                                \
+	O(X, UINT, pid, UINT32_MAX) /* who asks, on its machine: LOCK_GET tells others there */
+/* For LOCK_GET, the lock that is in the way, with the `pid` that the same client gave for it (0: it is
+ * not that client's); else type is as asked. */
 #define RECORD_result_lock(F, O, X)                                                                \
 	F(X, UINT, type, 2)                                                                        \
 	F(X, UINT, offset, INT64_MAX)                                                              \

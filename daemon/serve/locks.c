@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/serve/fd_locks.h"
 #include "daemon/serve/opens.h"
 #include "daemon/serve/serve_private.h"
 
@@ -16,6 +17,7 @@
 struct lock_holder {
 	uint64_t node, owner;
 	uint64_t handle; /* through which it was made */
+	uint64_t pid;    /* who took a lock last */
 	enum lock_kind kind;
 	int fd;        /* -1 until a thread has opened it */
 	uint32_t refs; /* works that use it */
@@ -305,7 +307,6 @@ static int run_lock(struct work *work)
 		result->type = (uint64_t)lock.l_type;
 		result->offset = (uint64_t)lock.l_start;
 		result->size = (uint64_t)lock.l_len;
-		result->pid = lock.l_pid > 0 ? (uint64_t)lock.l_pid : 0;
 	}
 	return 0;
 }
@@ -325,6 +326,21 @@ static void finish(struct work *work, int error)
 	work_finish(work, error);
 }
 
+/* Who of the same client has the lock that LOCK_GET found; others' process ids mean nothing there.
+ */
+static uint64_t pid_of(const struct locks *locks, const struct lock_holder *asking,
+		       const struct result_lock *lock)
+{
+	const struct lock_holder *holder = locks->holders;
+
+	for (; holder; holder = holder->next)
+		if (holder != asking && holder->kind == LOCK_KIND_POSIX && holder->fd >= 0 &&
+		    holder->dev == asking->dev && holder->ino == asking->ino &&
+		    fd_locks_has(holder->fd, lock))
+			return holder->pid;
+	return 0;
+}
+
 static void settle_lock(struct work *work, int error)
 {
 	const struct args_lock *args = work->args;
@@ -342,8 +358,16 @@ static void settle_lock(struct work *work, int error)
 		}
 		error = -EINTR;
 	}
-	if (error == 0 && try && args->command != LOCK_GET && args->type != F_WRLCK)
-		retry(&serve->lock_waiters, try->holder); /* released, or made less */
+	if (error == 0 && try && args->command == LOCK_GET) {
+		if (work->result.lock.type != F_UNLCK)
+			work->result.lock.pid =
+			    pid_of(&work->guest->locks, try->holder, &work->result.lock);
+	} else if (error == 0 && try) {
+		if (args->type != F_UNLCK)
+			try->holder->pid = args->pid;
+		if (args->type != F_WRLCK)
+			retry(&serve->lock_waiters, try->holder); /* released, or made less */
+	}
 	finish(work, error);
 }
 
