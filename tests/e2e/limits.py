@@ -81,6 +81,7 @@ for d in os.listdir(top):
         names = os.listdir(directory)
         for name in names:
             assert os.fstat(os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)).st_size == 0
+        os.close(directory)
         os.write(tell, b"%9d\n" % len(names))
         os.read(wait, 1)
         os._exit(0)
