@@ -20,6 +20,7 @@
 
 #include "ctl/command.h"
 #include "ctl/fetch.h"
+#include "ctl/own_addresses.h"
 #include "ctl/peer_table.h"
 #include "ctl/terminal.h"
 #include "proto/errors.h"
@@ -59,9 +60,23 @@ static char *shown(struct bytes text)
 	return terminal_escape((const char *)text.data, text.size);
 }
 
+struct hint {
+	FILE *out;
+	bool is_given;
+};
+
+static void show_address(void *arg, const char *address)
+{
+	struct hint *hint = arg;
+
+	fprintf(hint->out, "  loopsyctl pair %s\n", address);
+	hint->is_given = true;
+}
+
 static void show_waiting(struct pairing *pairing, struct args_ctl_pair_waiting *waiting)
 {
 	FILE *out = pairing->context->out;
+	struct hint hint = {.out = out};
 	struct ctl_address address;
 	json_t *listen = json_array();
 
@@ -83,9 +98,9 @@ static void show_waiting(struct pairing *pairing, struct args_ctl_pair_waiting *
 		fprintf(out, "Waiting %u s for the other machine. There, run one of:\n",
 			(unsigned)waiting->ttl_s);
 		for (size_t i = 0; i < json_array_size(listen); i++)
-			fprintf(out, "  loopsyctl pair %s\n",
-				json_string_value(json_array_get(listen, i)));
-		if (json_array_size(listen) == 0)
+			own_addresses_each(json_string_value(json_array_get(listen, i)),
+					   show_address, &hint);
+		if (!hint.is_given)
 			fprintf(out, "  loopsyctl pair ADDRESS-OF-THIS-MACHINE:%u\n",
 				(unsigned)waiting->port);
 		fprintf(out, "Ctrl-C ends it.\n");

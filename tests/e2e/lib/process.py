@@ -45,6 +45,16 @@ class Process:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return line.decode(errors="replace")
 
+    def read_some(self):
+        """What it has said by now, line or not; "" if nothing."""
+        text, self.buffer = self.buffer, b""
+        while select.select([self.process.stdout], [], [], 0)[0]:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                break
+            text += data
+        return text.decode(errors="replace")
+
     def has_line(self):
         """Whether read_line would return at once."""
         return b"\n" in self.buffer or bool(select.select([self.process.stdout], [], [], 0)[0])
