@@ -44,15 +44,16 @@ static void on_top_acl(struct peer_call *call, const struct transport_reply *rep
 		notify_attr(call->peer, call->node);
 }
 
-static void send_top(struct fs_peer *peer, uint16_t op, void *args,
+static bool send_top(struct fs_peer *peer, uint16_t op, void *args,
 		     void (*done)(struct peer_call *call, const struct transport_reply *reply))
 {
 	struct peer_call *call = peer_call_new(peer->fs, sizeof(*call), peer->top, NULL);
 
 	if (!call)
-		return;
+		return false;
 	call->done = done;
 	peer_call_send(call, op, args);
+	return true;
 }
 
 void root_top_ask(struct fs_peer *peer)
@@ -64,7 +65,8 @@ void root_top_ask(struct fs_peer *peer)
 		return;
 	send_top(peer, OP_GETXATTR, &getxattr, on_top_acl);
 	peer->top_asked = UINT64_MAX;
-	send_top(peer, OP_GETATTR, &getattr, on_top_attr);
+	if (!send_top(peer, OP_GETATTR, &getattr, on_top_attr))
+		peer->top_asked = fs_now(peer->fs);
 }
 
 /* The mounting user's view of it, or everybody's. */

@@ -204,6 +204,26 @@ def extended_attributes_and_acls(t):
 
 
 @test(each_user=True)
+def tools_show_and_keep_attributes_and_acls(t):
+    desk, lap = two(t)
+    desk.sh(r'''mkdir -p tree/d/e; cd tree; echo f >f; echo g >d/g; cp /bin/true run
+        setfattr -n user.a -v hello f; setfattr -n user.bytes -v 0x00ff0a f; setfattr -n user.dir -v x d
+        setfacl -m u:1234:rw,g:1235:r f; setfacl -d -m u:1234:rwx d; setfacl -m m::r d/g
+        [ $UID != 0 ] || { setfattr -n trusted.t -v root f; setcap cap_net_raw+ep run; }''')
+    shown = "cd \"$1\" && getfattr -R -d -m - -e hex . 2>&1 | grep -v ^$; getfacl -R . ; getcap -r ."
+    want = desk.sh(shown, desk.home + "/tree").stdout
+    assert "user.bytes=0x00ff0a" in want and "default:user:1234:rwx" in want, want
+    assert t.user != 0 or ("trusted.t" in want and "cap_net_raw" in want), want
+    assert lap.sh(shown, lap.peer_path("desk", "tree")).stdout == want
+    # Through the mount and back.
+    lap.sh('cp -a "$1" local && cp -a local "$2"', lap.peer_path("desk", "tree"), lap.peer_path("desk", "back"))
+    assert desk.sh(shown, desk.home + "/back").stdout == want
+    lap.sh(r'''cd "$1"; setfacl -R -b .; setfattr -x user.a f; setfattr -n user.new -v 1 d''', lap.peer_path("desk", "tree"))
+    assert lap.sh(shown, lap.peer_path("desk", "tree")).stdout == desk.sh(shown, desk.home + "/tree").stdout
+    assert "1234" not in desk.sh(shown, desk.home + "/tree").stdout
+
+
+@test(each_user=True)
 def locks_of_one_machine(t):
     same(t,
          "put('f', bytes(100))",
