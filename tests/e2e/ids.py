@@ -177,6 +177,40 @@ for i in range(50):
     wait_until(lambda: lap.run(*as_bob, "ls", lap.peer_path("desk")).returncode != 0, 30, "the ACL is known")
 
 
+@test(timeout=240)
+def many_users_at_once_do_not_get_into_each_others_way(t):
+    desk, lap = for_everyone(t, "fs:rw,fs:ids")
+    desk.sh("mkdir -m 1777 all; chmod 755 .; mkdir closed; chown 5000:5000 closed; chmod 700 closed")
+    script = r'''
+import os, sys
+children = []
+for uid in range(5000, 5012):
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([uid + 1000]); os.setgid(uid); os.setuid(uid)
+        os.chdir(sys.argv[1])
+        bad = 0
+        for i in range(60):
+            name = f"all/{uid}-{i}"
+            with open(name, "w") as f: f.write(name)
+            os.mkdir(name + "-d"); os.symlink("x", name + "-l"); os.chown(name, -1, uid + 1000)
+            os.rename(name + "-l", name + "-m")
+            try: open(f"closed/{uid}-{i}", "w").close(); bad += uid != 5000
+            except PermissionError: bad += uid == 5000
+        os._exit(bad != 0)
+    children.append(pid)
+assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * len(children)
+'''
+    lap.run("python3", "-c", script, lap.peer_path("desk"), check=True, timeout=200)
+    listed = desk.sh("find all closed -mindepth 1 -printf '%p %U %G %y\\n'").stdout.splitlines()
+    assert len(listed) == 12 * 60 * 3 + 60, len(listed)
+    for line in listed:
+        path, uid, gid, kind = line.split()
+        assert path.split("/")[1].startswith(uid + "-"), line
+        is_given = path.startswith("all/") and kind == "f"
+        assert int(gid) == int(uid) + (1000 if is_given else 0), line
+
+
 @test()
 def without_fs_ids_files_are_the_daemons(t):
     desk, lap = for_everyone(t, "fs:rw")
