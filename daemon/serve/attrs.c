@@ -119,10 +119,12 @@ static int set(int fd, int open_fd, const struct args_setattr *args)
 
 static int set_as_caller(struct work *work, int fd, int open_fd)
 {
+	const struct args_setattr *args = work->args;
 	ACTING acting = ACTING_NULL;
-	int error = work_act(work, &acting);
+	int error =
+	    args->valid & SETATTR_SIZE ? work_act_to_write(work, &acting) : work_act(work, &acting);
 
-	return error < 0 ? error : set(fd, open_fd, work->args);
+	return error < 0 ? error : set(fd, open_fd, args);
 }
 
 /* ftruncate: what may be done does not depend on the file's mode now. */

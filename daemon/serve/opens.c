@@ -274,7 +274,7 @@ static int open_object(const struct work *work, int path_fd, uint64_t flags)
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
-	error = work_act(work, &acting);
+	error = work_act_to_write(work, &acting);
 	if (error < 0)
 		return error;
 	confine_proc_path(path_fd, path);

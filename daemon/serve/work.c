@@ -91,10 +91,17 @@ void work_again(struct work *work)
 	pool_submit(&work->guest->queue, work);
 }
 
-int work_act(const struct work *work, struct acting *ret_acting)
+int work_act_to_write(const struct work *work, struct acting *ret_acting)
 {
 	return acting_begin(&work->guest->serve->self, work->how, work->request->caller,
 			    ret_acting);
+}
+
+int work_act(const struct work *work, struct acting *ret_acting)
+{
+	enum acting_how how = work->how == ACTING_HUMBLY ? ACTING_SELF : work->how;
+
+	return acting_begin(&work->guest->serve->self, how, work->request->caller, ret_acting);
 }
 
 void work_go(struct work *work)

@@ -99,6 +99,8 @@ struct work {
 
 /* In run: from here to acting_end, as the one on whose behalf the request is made. 0 or -errno. */
 int work_act(const struct work *work, struct acting *ret_acting);
+/* The same where contents are changed, which clears set-id bits. */
+int work_act_to_write(const struct work *work, struct acting *ret_acting);
 
 /* A request came in. Answers it at once if there is no handler or no memory. */
 void work_begin(struct guest *guest, const struct work_handler *handler, struct request *request);

@@ -144,7 +144,22 @@ Test(serve_acting, without_fs_ids_the_caller_is_ignored_but_for_set_id_bits)
 	begin(PERMISSION_FS_RW);
 	cr_assert_eq(make("file", NULL), 0);
 	cr_assert_eq(stat_of("file").st_uid, 0);
-	cr_assert_eq(chmod(serve_fake_path("file"), 06777), 0);
+	/* The kernel of the other machine has judged whether it may be set. */
+	cr_assert_eq(chown(serve_fake_path("file"), USER, USER), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, SETATTR, setattr, NULL, serve_fake_node(&fake, "file"),
+				     0, SETATTR_MODE, 06777),
+		     0);
+	cr_assert_eq(stat_of("file").st_mode & 07777, 06777);
 	cr_assert_eq(write_to("file"), 0777);
+	cr_assert_eq(chmod(serve_fake_path("file"), 06777), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, SETATTR, setattr, NULL, serve_fake_node(&fake, "file"),
+				     0, SETATTR_SIZE, .size = 1),
+		     0);
+	cr_assert_eq(stat_of("file").st_mode & 07777, 0777);
+	cr_assert_eq(chmod(serve_fake_path("file"), 06777), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, OPEN, open, NULL, serve_fake_node(&fake, "file"),
+				     O_WRONLY | O_TRUNC),
+		     0);
+	cr_assert_eq(stat_of("file").st_mode & 07777, 0777);
 	serve_fake_deinit(&fake);
 }
