@@ -413,6 +413,8 @@ static int fake_event(struct transport *transport, uint16_t op, const void *args
 
 		assert(!error);
 		object = fs_fake_object_of(fake, forgotten.node);
+		if (fake->has_lied && (!object || object->count < forgotten.count))
+			continue;
 		assert(object && object->count >= forgotten.count);
 		object->count -= forgotten.count;
 	}
@@ -484,6 +486,10 @@ static bool answer_call(struct transport_call *call)
 		result.readdir.more = reply.more = call->at < node->n_names;
 	} else if (!reply.error) {
 		reply.error = answer(call, node, &result, &reply.frame);
+	}
+	if (fake->lie) {
+		fake->has_lied = true;
+		fake->lie(fake, call->op, &reply, &result);
 	}
 	reply.result = reply.error ? NULL : &result;
 	call->is_streaming = reply.more;

@@ -64,6 +64,9 @@ struct fs_fake {
 	uint64_t rtt_us;      /* what measure says */
 	unsigned n_whole;     /* OPENs answered with the content */
 	uint64_t bytes_asked; /* of READs */
+	/* Changes each answer before it is given. NULL: an honest peer. */
+	void (*lie)(struct fs_fake *fake, uint16_t op, struct transport_reply *reply, void *result);
+	bool has_lied; /* what is given back to it need not be what it gave */
 	/* What the next WRITEs answer instead of what is true; they take them in turn. */
 	const struct attr *write_attrs;
 	unsigned n_write_attrs;

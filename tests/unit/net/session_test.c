@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/net/session.h"
+#include "daemon/net/limits.h"
+#include "daemon/net/request_private.h"
 #include "proto/codec.h"
 #include "proto/ops_peer.h"
 
@@ -227,5 +228,152 @@ Test(session, padding_counts)
 	} while (error == 0 && sent < (1 << 30));
 	cr_assert_eq(error, -EPROTO);
 	cr_assert_leq(sent, 2 * LIMITS_WRITE_BYTES);
+	close_all();
+}
+
+/* --- names that are none ---------------------------------------------------------------------- */
+
+/* Each field's least value; the `which`-th name is `name` instead of "x". False: it has none. */
+static bool encode_with_name(const struct record *record, unsigned which, struct bytes name,
+			     struct buffer *ret_body)
+{
+	uint8_t head[3] = {(uint8_t)(0x90 | record->n_fields)};
+	unsigned n_names = 0;
+
+	ret_body->size = 0;
+	buffer_append(ret_body, head, 1);
+	for (unsigned i = 0; i < record->n_fields; i++) {
+		struct bytes value = {(const uint8_t *)"x", 1};
+
+		if (record->fields[i].kind == FIELD_UINT || record->fields[i].kind == FIELD_BOOL) {
+			head[0] = record->fields[i].kind == FIELD_UINT ? 1 : 0xc2;
+			buffer_append(ret_body, head, 1);
+			continue;
+		}
+		if (record->fields[i].kind == FIELD_NAME && n_names++ == which)
+			value = name;
+		head[0] = 0xc4;
+		head[1] = (uint8_t)value.size;
+		if (value.size > 255) {
+			head[0] = 0xc5;
+			head[1] = (uint8_t)(value.size >> 8);
+			head[2] = (uint8_t)value.size;
+		}
+		buffer_append(ret_body, head, value.size > 255 ? 3 : 2);
+		buffer_append(ret_body, value.data, value.size);
+	}
+	return which < n_names;
+}
+
+Test(session, no_room_sees_a_name_that_is_none)
+{
+	static uint8_t long_name[256];
+	const struct bytes names[] = {
+	    {(const uint8_t *)"", 0},       {(const uint8_t *)".", 1},
+	    {(const uint8_t *)"..", 2},     {(const uint8_t *)"/", 1},
+	    {(const uint8_t *)"a/b", 3},    {(const uint8_t *)"../x", 4},
+	    {(const uint8_t *)"a\0b", 3},   {(const uint8_t *)"/etc/passwd", 11},
+	    {long_name, sizeof(long_name)},
+	};
+	struct buffer body = {0};
+	unsigned n_tried = 0;
+
+	memset(long_name, 'n', sizeof(long_name));
+	open_with((struct limits){0});
+	for (size_t op = 0; op < ops_peer.n_ops; op++) {
+		const struct op *info = &ops_peer.ops[op];
+
+		if (info->number < OP_LOOKUP || (info->flags & OP_EVENT))
+			continue;
+		for (unsigned which = 0; which < 2; which++) {
+			for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+				struct frame frame = {.kind = FRAME_REQUEST,
+						      .id = ++last_id,
+						      .op = info->number,
+						      .lowest = 1};
+				size_t before = n_handled;
+
+				if (!encode_with_name(info->args, which, names[i], &body))
+					break;
+				n_tried++;
+				cr_assert_eq(
+				    send_body(&frame, (struct bytes){body.data, body.size}),
+				    -EBADMSG, "%s: name %zu", info->name, i);
+				cr_assert_eq(n_handled, before);
+				/* and with a good one it would have been let in */
+				frame.id = ++last_id;
+				encode_with_name(info->args, which,
+						 (struct bytes){(const uint8_t *)"..x", 3}, &body);
+				cr_assert_eq(
+				    send_body(&frame, (struct bytes){body.data, body.size}), 0,
+				    "%s", info->name);
+				cr_assert_eq(n_handled, before + 1);
+			}
+		}
+	}
+	cr_assert_geq(n_tried, 10 * sizeof(names) / sizeof(names[0]), "each operation with a name");
+	buffer_deinit(&body);
+	close_all();
+}
+
+/* --- a client that never says what has arrived ------------------------------------------------ */
+
+Test(session, replies_that_nobody_lets_go_are_bounded)
+{
+	struct args_mkdir args = {.parent = 1, .name = {(const uint8_t *)"x", 1}};
+
+	open_with((struct limits){0});
+	for (unsigned i = 0; i < 3 * LIMITS_KEPT; i++) {
+		cr_assert_eq(ask(OP_MKDIR, &args), 0);
+		answer_first();
+	}
+	cr_assert_eq(session->kept.n, LIMITS_KEPT);
+	cr_assert_leq(session->kept.bytes, LIMITS_KEPT_BYTES);
+	/* The oldest may have been done: it is not done again. */
+	last_id = 0;
+	answered.n = 0;
+	cr_assert_eq(ask(OP_MKDIR, &args), 0);
+	cr_assert_eq(n_held, 0);
+	cr_assert_eq(answered.error, -EIO);
+	close_all();
+}
+
+Test(session, cancels_credits_and_forgets_of_nothing_do_nothing)
+{
+	struct forgotten forgotten = {.node = 4711, .count = UINT64_MAX};
+	struct args_forget forget = {0};
+	struct buffer elements = {0};
+	struct chunk *chunk = chunk_new(16);
+	const char *why;
+
+	open_with((struct limits){0});
+	cr_assert_eq(ask_getattr(1), 0);
+	for (uint64_t id = 0; id < 1000; id++) {
+		struct frame cancel = {.kind = FRAME_CANCEL, .id = id * id};
+		struct frame credit = {
+		    .kind = FRAME_CREDIT, .id = frame_stream(id, 0, false), .status = UINT64_MAX};
+
+		cr_assert_eq(session_frame(session, &cancel, chunk, &why), 0);
+		cr_assert_eq(session_frame(session, &credit, chunk, &why), 0);
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		codec_list_append(&forget.nodes, &elements, &forgotten_record, &forgotten);
+	codec_list_finish(&forget.nodes, &elements);
+	cr_assert_eq(send_frame(&(struct frame){.kind = FRAME_EVENT, .op = OP_FORGET},
+				&args_forget_record, &forget),
+		     0);
+	cr_assert_eq(n_forgotten, 1000);
+	cr_assert_eq(n_held, 1);
+	/* `lowest` beyond all: nothing is answered any more, which harms only the one that said so
+	 */
+	cr_assert_eq(session_frame(session,
+				   &(struct frame){.kind = FRAME_REQUEST,
+						   .id = ++last_id,
+						   .op = OP_GETATTR,
+						   .lowest = UINT64_MAX},
+				   chunk, &why),
+		     0);
+	chunk_unref(chunk);
+	buffer_deinit(&elements);
 	close_all();
 }
