@@ -27,6 +27,7 @@ static struct net_times with_defaults(const struct net_times *times)
 	    .backoff_min = OR(times->backoff_min, 100),
 	    .backoff_max = OR(times->backoff_max, 30000),
 	    .stagger = OR(times->stagger, 250),
+	    .strangers = OR(times->strangers, 1000),
 	};
 }
 
@@ -158,7 +159,7 @@ void net_stranger_refused(struct net *net, const char *address, const uint8_t *f
 	char text[IDENTITY_FINGERPRINT_TEXT];
 	uint64_t now = net_now(net);
 
-	if (net->stranger_at > 0 && now - net->stranger_at < 1000)
+	if (net->stranger_at > 0 && now - net->stranger_at < net->times.strangers)
 		return;
 	net->stranger_at = now > 0 ? now : 1;
 	identity_fingerprint_text(fingerprint, text);

@@ -36,6 +36,7 @@ struct net_times {
 	uint64_t backoff_min; /* 100: between dials, doubled each time, jittered */
 	uint64_t backoff_max; /* 30,000 */
 	uint64_t stagger;     /* 250: before the next address is tried beside the last one */
+	uint64_t strangers;   /* 1,000: between two that the observer is told of */
 };
 
 /* What the daemon is told. Any may be NULL. A peer may be removed from within, net not closed. */
@@ -48,8 +49,9 @@ struct net_observer {
 	void (*proved)(void *arg, struct net_peer *peer);
 	/* The peer says that it has unpaired us. It is not dialled any more. */
 	void (*unpaired)(void *arg, struct net_peer *peer);
-	/* Somebody without a known key was turned away (for the audit log), at most once a second
-	 * for all together. `address` is where from; `fingerprint` what was shown, unproven. */
+	/* Somebody without a known key was turned away (for the audit log), not more often than
+	 * times.strangers for all together. `address` is where from; `fingerprint` what was shown,
+	 * unproven. */
 	void (*stranger)(void *arg, const char *address,
 			 const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE]);
 	/* A request of the peer was answered (for the audit log), with 0 or a negative errno;
