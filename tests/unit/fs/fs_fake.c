@@ -382,6 +382,10 @@ static int fake_call(struct transport *transport, uint16_t op, const void *args,
 	*fake->calls_end = call;
 	fake->calls_end = &call->next;
 	fake->n_asked[op]++;
+	if (caller) {
+		fake->caller = *caller;
+		fake->n_callers++;
+	}
 	*ret_call = call;
 	if (payload_done)
 		payload_done(arg);
@@ -533,7 +537,7 @@ unsigned fs_fake_pump(struct fs_fake *fake)
 	if (!fake->session) {
 		fake->session = 1;
 		if (fake->listener)
-			fake->listener->session_new(fake->listener_arg, 4000, 4000);
+			fake->listener->session_new(fake->listener_arg, fake->uid, fake->uid);
 		calls = fake->calls;
 	}
 	fake->calls = NULL;
@@ -578,7 +582,7 @@ void fs_fake_session_new(struct fs_fake *fake)
 	for (struct fs_fake_object *object = fake->objects; object; object = object->next)
 		object->count = object->number = 0;
 	fs_fake_files_lost(fake);
-	fake->listener->session_new(fake->listener_arg, 4000, 4000);
+	fake->listener->session_new(fake->listener_arg, fake->uid, fake->uid);
 	for (; calls; calls = next) {
 		next = calls->next;
 		if (!calls->is_gone && calls->is_streaming)
@@ -623,6 +627,7 @@ struct fs_fake *fs_fake_new(void)
 	fake->transport.ops = &ops;
 	fake->calls_end = &fake->calls;
 	fake->last_number = OPS_ROOT_NODE;
+	fake->uid = 4000;
 	fake->batch = 4096;
 	fake->credit = 256 * 1024;
 	fake->root = new_object(fake, S_IFDIR | 0755);

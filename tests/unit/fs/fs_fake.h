@@ -45,6 +45,9 @@ struct fs_fake {
 	struct fs_fake_object **by_number;
 	size_t n_numbers;
 	uint32_t session;
+	uint32_t uid;         /* as whom the server works: 4000, unless a test says otherwise */
+	struct caller caller; /* of the last call that had one */
+	unsigned n_callers;   /* calls that had one */
 	bool ignores_cancel;
 	bool is_held;         /* calls wait */
 	bool is_down;         /* calls fail at once with EHOSTDOWN */
