@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fs/attr_map.h"
 #include "fs/changes.h"
@@ -19,10 +20,22 @@
  * this machine, and the server's buffers are not aligned as it wants them. */
 #define FLAGS_SENT (O_ACCMODE | O_APPEND | O_TRUNC | O_EXCL | O_SYNC | O_DSYNC | O_NOATIME)
 
+/* Of one open: where a file is replaced without end, it fails in the end. */
+#define LOOKS_MAX 20
+
 struct open_call {
 	struct peer_call call;
 	struct fuse_file_info info;
 	uint64_t last_write; /* when it was sent: content is as old as that */
+	unsigned n_looks;    /* how often the name was looked up again before */
+};
+
+/* A LOOKUP on behalf of an open. */
+struct look_call {
+	struct peer_call call; /* of the directory */
+	struct fuse_file_info info;
+	struct fs_node *node; /* held: to be opened */
+	unsigned n_looks;
 };
 
 struct create_call {
@@ -78,6 +91,101 @@ static struct open_file *handle_made(struct peer_call *call, struct fs_node *nod
 	return handle;
 }
 
+static void send_open(fuse_req_t req, struct fs_node *node, const struct fuse_file_info *info,
+		      unsigned n_looks);
+
+/* The kernel looks the name up again. */
+static void fail_stale(struct peer_call *call, struct fs_node *parent)
+{
+	if (parent)
+		dir_changed(call->peer->fs, parent);
+	peer_call_fail(call, -ESTALE);
+}
+
+/* The name leads to a file that is to be opened instead. 0, or -ESTALE. Takes over the server's
+ * reference. */
+static int take_place(struct peer_call *call, struct fs_node *node, const struct entry *entry)
+{
+	const struct args_lookup *args = call->args;
+	struct fs_peer *peer = call->peer;
+	struct file *file = node->file;
+	struct bytes name = node_name(node);
+	bool is_same = node->ino == attr_map_ino(peer, entry->attr.fs, entry->attr.ino);
+	int error;
+
+	if (node->parent != call->node || name.size != args->name.size ||
+	    memcmp(name.data, args->name.data, name.size) != 0 ||
+	    (!is_same && (file->handles || file->n_writes))) {
+		peer_forget(peer, entry->node, 1);
+		return -ESTALE;
+	}
+	error = node_rebind(peer, node, entry);
+	if (!error && !is_same) {
+		file_data_changed(file);
+		file->settled_until = file->plain_until = 0;
+	}
+	return error;
+}
+
+static void on_looked(struct peer_call *call, const struct transport_reply *reply)
+{
+	struct look_call *look = (struct look_call *)call;
+	const struct result_lookup *result = reply->result;
+	int error = reply->error;
+	fuse_req_t req;
+
+	if (!error)
+		error = take_place(call, look->node, &result->entry);
+	if (error) {
+		fail_stale(call, call->node);
+		return;
+	}
+	req = peer_call_take(call);
+	if (req)
+		send_open(req, look->node, &look->info, look->n_looks);
+}
+
+static void on_look_release(struct peer_call *call)
+{
+	node_drop(call->peer->fs, ((struct look_call *)call)->node);
+}
+
+/*
+ * Another file took the place of this one after it was looked up. The kernel would look the name up
+ * once more, and then give up: which is not enough where a file is replaced all the time, so that
+ * its readers would find it missing.
+ */
+static void look_again(struct open_call *open)
+{
+	struct fs_node *node = open->call.node;
+	struct fs *fs = open->call.peer->fs;
+	struct args_lookup args = {.name = node_name(node)};
+	struct look_call *look;
+	uint64_t left;
+	const struct attr *attr = node_attr_get(fs, node, &left);
+	fuse_req_t req;
+
+	if (!node->parent || open->n_looks == LOOKS_MAX || (attr && attr->nlink > 1)) {
+		fail_stale(&open->call, node->parent);
+		return;
+	}
+	req = peer_call_take(&open->call);
+	if (!req)
+		return;
+	look = peer_call_new(fs, sizeof(*look), node->parent, req);
+	if (!look) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	look->info = open->info;
+	look->n_looks = open->n_looks + 1;
+	look->node = node;
+	node_hold(node);
+	look->call.done = on_looked;
+	look->call.release = on_look_release;
+	peer_call_send(&look->call, OP_LOOKUP, &args);
+}
+
 static void on_opened(struct peer_call *call, const struct transport_reply *reply)
 {
 	struct open_call *open = (struct open_call *)call;
@@ -87,10 +195,11 @@ static void on_opened(struct peer_call *call, const struct transport_reply *repl
 	struct file *file;
 	fuse_req_t req;
 
+	if (reply->error == -ESTALE) {
+		look_again(open);
+		return;
+	}
 	if (reply->error) {
-		/* Another file may have taken its place: the kernel looks the name up again. */
-		if (reply->error == -ESTALE && call->node->parent)
-			dir_changed(fs, call->node->parent);
 		peer_call_fail(call, reply->error);
 		return;
 	}
@@ -116,7 +225,8 @@ static void on_opened(struct peer_call *call, const struct transport_reply *repl
 		open_file_release(handle);
 }
 
-void file_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+static void send_open(fuse_req_t req, struct fs_node *node, const struct fuse_file_info *info,
+		      unsigned n_looks)
 {
 	struct fs *fs = fs_of(req);
 	struct args_open args = {.flags = (unsigned)info->flags & FLAGS_SENT};
@@ -129,11 +239,17 @@ void file_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info
 	}
 	open->call.done = on_opened;
 	open->info = *info;
+	open->n_looks = n_looks;
 	open->last_write = file->writes.last;
 	/* What the kernel is likely to have is not sent again. */
 	if ((info->flags & (O_ACCMODE | O_TRUNC | O_DIRECT)) == O_RDONLY && !file->has_stamp)
 		args.content_max = OPS_CONTENT_MAX;
 	peer_call_send(&open->call, OP_OPEN, &args);
+}
+
+void file_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+{
+	send_open(req, node, info, 0);
 }
 
 /* --- create ----------------------------------------------------------------------------------- */

@@ -336,6 +336,9 @@ void peer_call_fail(struct peer_call *call, int error)
 	fuse_req_t req = peer_call_take(call);
 	const struct op *op = op_find(&ops_peer, call->op);
 
+	/* The kernel looks its name up again, and must not be told what we remember. */
+	if (error == -ESTALE && call->node->parent && call->node->kind == NODE_IS_REMOTE)
+		dir_changed(call->peer->fs, call->node->parent);
 	if (!req)
 		return;
 	if (error != -ENOENT)

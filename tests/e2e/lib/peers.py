@@ -22,6 +22,18 @@ def two(t, *start, conf=""):
     return desk, lap
 
 
+def three(t):
+    """`desk`, and two that mount it: `lap` and `pad`."""
+    desk, lap, pad = hosts = t.loopback("desk", "lap", "pad")
+    for host in hosts:
+        host.init()
+        configure(host, "symlinks = raw")
+        host.start("--port", "0")
+    for host in (lap, pad):
+        pair(desk, host)
+    return hosts
+
+
 def for_everyone(t, allow, conf=""):
     """The same as root, for all users of lap: its mount, in a place that they can reach, has
     allow_other; desk grants `allow`."""
