@@ -59,6 +59,9 @@ void request_reply(struct request *request, const void *result, void (*release)(
 /* Answers with an errno (negative). */
 void request_fail(struct request *request, int error);
 
+/* Whose session it is: the same for all sessions of one peer, and only to be compared. */
+const void *session_peer(const struct session *session);
+
 /* The session has gone and nobody waits for the answer: the room may save itself the work. */
 bool request_is_orphan(const struct request *request);
 

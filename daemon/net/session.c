@@ -585,3 +585,8 @@ bool session_is_unused(const struct session *session)
 {
 	return !session->is_used;
 }
+
+const void *session_peer(const struct session *session)
+{
+	return session->options.arg;
+}

@@ -7,7 +7,7 @@
 
 #include "daemon/serve/serve_private.h"
 
-int guest_new(struct serve *serve, struct guest **ret_guest)
+int guest_new(struct serve *serve, const void *peer, struct guest **ret_guest)
 {
 	struct guest *guest = calloc(1, sizeof(*guest));
 	int error;
@@ -38,7 +38,7 @@ int guest_new(struct serve *serve, struct guest **ret_guest)
 	locks_init(&guest->locks, serve, serve->max_open_files);
 	guest->nodes.spare = opens_spare;
 	guest->nodes.spare_arg = &guest->opens;
-	pool_queue_init(&guest->queue, &serve->pool);
+	pool_queue_init(&guest->queue, &serve->pool, peer);
 	removed_add_nodes(&serve->removed, &guest->nodes);
 	guest->next = serve->guests;
 	if (serve->guests)

@@ -32,7 +32,8 @@ struct guest {
 	struct guest *next, *previous; /* of its serve */
 };
 
-int guest_new(struct serve *serve, struct guest **ret_guest);
+/* `peer` is the same for all guests of one peer; NULL: it has no other. */
+int guest_new(struct serve *serve, const void *peer, struct guest **ret_guest);
 /* The session has gone. Frees the guest, now or when its works are finished. */
 void guest_close(struct guest *guest);
 /* Something that held the guest has ended: frees it if it was the last. */

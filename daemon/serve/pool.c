@@ -13,9 +13,11 @@ void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads,
 	    .loop = loop, .threads = threads, .start = start, .run = run, .done = done};
 }
 
-void pool_queue_init(struct pool_queue *queue, struct pool *pool)
+void pool_queue_init(struct pool_queue *queue, struct pool *pool, const void *peer)
 {
-	*queue = (struct pool_queue){.pool = pool};
+	*queue = (struct pool_queue){
+	    .pool = pool, .peer = peer ? peer : queue, .next_of_pool = pool->queues};
+	pool->queues = queue;
 }
 
 /* Half of all threads, also when fewer than all of them are ours. */
@@ -24,9 +26,19 @@ static unsigned share(const struct pool *pool)
 	return (pool->threads + 1) / 2;
 }
 
+/* Guests are few: those of peers, and of theirs that are gone as many as have a thread still. */
+static bool has_its_share(const struct pool *pool, const struct pool_queue *queue)
+{
+	unsigned running = 0;
+
+	for (const struct pool_queue *q = pool->queues; q; q = q->next_of_pool)
+		running += q->peer == queue->peer ? q->running : 0;
+	return running >= share(pool);
+}
+
 static void ring_append(struct pool *pool, struct pool_queue *queue)
 {
-	if (queue->in_ring || !queue->first || queue->running >= share(pool))
+	if (queue->in_ring || !queue->first || has_its_share(pool, queue))
 		return;
 	queue->in_ring = true;
 	queue->next = NULL;
@@ -67,7 +79,10 @@ static void after(uv_work_t *uv, int status)
 
 	pool->running--;
 	queue->running--;
-	ring_append(pool, queue);
+	for (struct pool_queue *q = pool->queues; q; q = q->next_of_pool) {
+		if (q->peer == queue->peer)
+			ring_append(pool, q);
+	}
 	pool->done(work); /* the guest, and so the queue, may be gone after it */
 	pump(pool);
 }
@@ -82,7 +97,8 @@ static void pump(struct pool *pool)
 		if (!queue)
 			return;
 		work = queue->first;
-		if (!work) /* withdrawn meanwhile */
+		if (!work ||
+		    has_its_share(pool, queue)) /* withdrawn, or another of its peer's began */
 			continue;
 		queue->first = work->next;
 		if (!queue->first)
@@ -136,6 +152,12 @@ void pool_queue_deinit(struct pool_queue *queue)
 	struct pool_queue *previous = NULL;
 
 	assert(!queue->first && !queue->running);
+	for (struct pool_queue **at = &pool->queues; *at; at = &(*at)->next_of_pool) {
+		if (*at == queue) {
+			*at = queue->next_of_pool;
+			break;
+		}
+	}
 	if (!queue->in_ring)
 		return;
 	for (struct pool_queue *q = pool->ring_first; q; previous = q, q = q->next) {

@@ -1,7 +1,7 @@
 /*
- * The pool: libuv's threads, shared fairly. Each guest has a queue; queues take turns, and one
- * guest occupies at most half of the threads, so that a peer whose disk hangs delays nobody else.
- * On the loop only.
+ * The pool: libuv's threads, shared fairly. Each guest has a queue; queues take turns, and the
+ * guests of one peer occupy at most half of the threads, so that a peer whose disk hangs delays
+ * nobody else. (A peer has several: what a session that is gone began, goes on.) On the loop only.
  */
 #ifndef DAEMON_SERVE_POOL_H
 #define DAEMON_SERVE_POOL_H
@@ -17,6 +17,8 @@ struct pool_queue {
 	struct pool *pool;
 	struct work *first, *last;
 	unsigned running;
+	const void *peer; /* whose: only compared */
+	struct pool_queue *next_of_pool;
 	struct pool_queue *next; /* in the ring of those with work to start */
 	bool in_ring;
 };
@@ -24,6 +26,7 @@ struct pool_queue {
 struct pool {
 	uv_loop_t *loop;
 	unsigned threads, running;
+	struct pool_queue *queues; /* all */
 	struct pool_queue *ring_first, *ring_last;
 	void (*start)(struct work *work); /* on the loop, right before it goes to a thread */
 	void (*run)(struct work *work);   /* on a thread */
@@ -35,7 +38,8 @@ void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads,
 	       void (*start)(struct work *work), void (*run)(struct work *work),
 	       void (*done)(struct work *work));
 
-void pool_queue_init(struct pool_queue *queue, struct pool *pool);
+/* `peer` is the same for all queues that share their half; NULL: it is alone. */
+void pool_queue_init(struct pool_queue *queue, struct pool *pool, const void *peer);
 /* Nothing of it is queued or runs. */
 void pool_queue_deinit(struct pool_queue *queue);
 void pool_submit(struct pool_queue *queue, struct work *work);

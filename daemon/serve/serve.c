@@ -31,7 +31,7 @@ static const struct work_handler *find_handler(uint16_t op)
 static int session_open(void *arg, struct session *session, void **ret_state)
 {
 	struct guest *guest;
-	int error = guest_new(arg, &guest);
+	int error = guest_new(arg, session ? session_peer(session) : NULL, &guest);
 
 	if (error < 0)
 		return error;

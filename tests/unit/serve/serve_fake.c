@@ -51,6 +51,11 @@ void request_fail(struct request *request, int error)
 	call->done = true;
 }
 
+const void *session_peer(const struct session *session)
+{
+	return session;
+}
+
 bool request_is_orphan(const struct request *request)
 {
 	return !request->session;

@@ -48,8 +48,8 @@ Test(serve_work, one_guest_holds_half_of_the_threads_at_most)
 	uv_loop_init(&loop);
 	sem_init(&gate, 0, 0);
 	pool_init(&pool, &loop, 8, started, blocks_or_not, done);
-	pool_queue_init(&slow.queue, &pool);
-	pool_queue_init(&quick.queue, &pool);
+	pool_queue_init(&slow.queue, &pool, NULL);
+	pool_queue_init(&quick.queue, &pool, NULL);
 	for (unsigned i = 0; i < 20; i++) {
 		works[i].guest = &slow;
 		works[i].room = &gate;
@@ -70,6 +70,49 @@ Test(serve_work, one_guest_holds_half_of_the_threads_at_most)
 		uv_run(&loop, UV_RUN_ONCE);
 	pool_queue_deinit(&slow.queue);
 	pool_queue_deinit(&quick.queue);
+	cr_assert_eq(uv_loop_close(&loop), 0);
+	sem_destroy(&gate);
+}
+
+/* What an earlier session of a peer began hangs: its next one does not get the other half. */
+Test(serve_work, all_guests_of_a_peer_share_its_half)
+{
+	static struct guest first, second, other;
+	static struct work works[12], more[12], one;
+	struct pool pool;
+	uv_loop_t loop;
+	int peer;
+
+	setenv("UV_THREADPOOL_SIZE", "16", 1);
+	uv_loop_init(&loop);
+	sem_init(&gate, 0, 0);
+	pool_init(&pool, &loop, 8, started, blocks_or_not, done);
+	pool_queue_init(&first.queue, &pool, &peer);
+	pool_queue_init(&second.queue, &pool, &peer);
+	pool_queue_init(&other.queue, &pool, NULL);
+	for (unsigned i = 0; i < 12; i++) {
+		works[i].guest = &first;
+		more[i].guest = &second;
+		works[i].room = more[i].room = &gate;
+		pool_submit(&first.queue, &works[i]);
+		pool_submit(&second.queue, &more[i]);
+	}
+	cr_assert_eq(first.queue.running + second.queue.running, 4);
+	one.guest = &other;
+	pool_submit(&other.queue, &one);
+	while (n_done == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	cr_assert_eq(quick_done_at, 1);
+	for (unsigned i = 0; i < 24; i++) {
+		cr_assert_leq(first.queue.running + second.queue.running, 4);
+		sem_post(&gate);
+		while (n_done < i + 2)
+			uv_run(&loop, UV_RUN_ONCE);
+	}
+	pool_queue_deinit(&first.queue);
+	pool_queue_deinit(&second.queue);
+	pool_queue_deinit(&other.queue);
+	cr_assert_null(pool.queues);
 	cr_assert_eq(uv_loop_close(&loop), 0);
 	sem_destroy(&gate);
 }
