@@ -154,10 +154,15 @@ class Context:
             self._lan.isolate(host.link)
 
     def end_daemons(self):
-        """Every daemon that still runs ends in order: sanitizers look for leaks then."""
+        """Every daemon that still runs loses its peers, and what it had open for them, and ends in
+        order: sanitizers look for leaks then."""
         for host in self.hosts:
-            if host.daemon_pid:
-                host.stop()
+            if not host.daemon_pid:
+                continue
+            host.daemon_pid = host.status()["pid"] # it may have been started anew
+            if host.first_descriptors:
+                host.check_descriptors()
+            host.stop()
             assert not host.is_mounted(), f"{host.name} stopped and is still mounted"
 
     def check_reports(self):

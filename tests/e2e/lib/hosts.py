@@ -44,6 +44,7 @@ class Host:
         self.link = None      # its number in the Lan
         self.daemon_pid = None
         self.start_arguments = ()
+        self.first_descriptors = None # of its daemon, while that knew nobody
         self._dbus_pid = self._avahi_pid = None
         for path in (directory, self.home, self.reports, os.path.join(directory, "tmp")):
             os.mkdir(path)
@@ -118,6 +119,32 @@ class Host:
         self.start_arguments = arguments or self.start_arguments
         self.ctl("start", *self.start_arguments, check=True, timeout=timeout)
         self.daemon_pid = self.status()["pid"]
+        if not self.first_descriptors and not self.ctl_json("peers"):
+            self.first_descriptors = self.descriptors()
+
+    def descriptors(self):
+        """What the daemon has open: the paths of files, and the number of sockets."""
+        links = self.run("find", f"/proc/{self.daemon_pid}/fd", "-mindepth", "1", "-printf", "%l\\n",
+                         root=True).stdout.splitlines()
+        own = f"/proc/{self.daemon_pid}/"
+        return {link.replace(own, "/proc/self/") for link in links if link.startswith("/")}, \
+            sum(link.startswith("socket:") for link in links)
+
+    def check_descriptors(self):
+        """A daemon without peers has no more open than it had at first; D-Bus may be there now."""
+        for peer in self.ctl_json("peers"):
+            self.ctl("peers", "remove", peer["name"], check=True)
+        files, n_sockets = self.first_descriptors
+
+        def is_back():
+            now, n_now = self.descriptors()
+            return now <= files and n_now <= n_sockets + 1
+        try:
+            wait_until(is_back, 20, "descriptors are closed")
+        except AssertionError:
+            now, n_now = self.descriptors()
+            raise AssertionError(f"{self.name}'s daemon has open: {sorted(now - files)}, and {n_now} sockets "
+                                 f"after {n_sockets}") from None
 
     def status(self):
         return self.ctl_json("status")
