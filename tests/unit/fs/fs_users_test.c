@@ -1,6 +1,7 @@
 /* Several users of one mount (allow_other). The kernel's requests come from 1000:1000. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,6 +91,40 @@ Test(fs_users, callers_go_along_to_who_can_act_as_them)
 	for (int i = 0; i < n; i++)
 		cr_assert_eq(kernel->fake->caller.groups[i], groups[i]);
 	fs_kernel_free(kernel, false);
+}
+
+static int get_attribute(struct fs_kernel *kernel, uint64_t node, const char *name)
+{
+	struct {
+		struct fuse_getxattr_in in;
+		char name[64];
+	} body = {.in = {.size = 100}};
+	struct fs_kernel_reply *reply;
+	int error;
+
+	strcpy(body.name, name);
+	reply =
+	    fs_kernel_ask(kernel, FUSE_GETXATTR, node, &body, sizeof(body.in) + strlen(name) + 1);
+	error = reply->error;
+	free(reply);
+	return error;
+}
+
+Test(fs_users, a_file_system_without_acls_can_be_entered)
+{
+	for (int all = 0; all < 2; all++) {
+		struct fs_kernel *kernel = fs_kernel_new(all ? &everybody : NULL);
+		uint64_t node;
+
+		fs_fake_add(kernel->fake, kernel->fake->root, "dir", S_IFDIR | 0755)->has_xattr =
+		    true; /* so that each is asked for */
+		node = fs_kernel_walk(kernel, "desk/dir");
+		kernel->fake->error[OP_GETXATTR] = -EOPNOTSUPP;
+		cr_assert_eq(get_attribute(kernel, node, "system.posix_acl_access"),
+			     all ? -ENODATA : -EOPNOTSUPP);
+		cr_assert_eq(get_attribute(kernel, node, "user.a"), -EOPNOTSUPP);
+		fs_kernel_free(kernel, false);
+	}
 }
 
 Test(fs_users, one_users_mount_has_no_callers)
