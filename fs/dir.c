@@ -22,6 +22,7 @@
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
 #define DIR_MISSES       3  /* single questions in a row, before all is asked for */
 #define DIR_PER_MISS     32 /* entries that are worth one such question */
+#define DIR_SMALL        64 /* entries: asking for all of them takes no longer than for one */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
 #define DIR_TOLD         8
 #define DIR_RESTARTS     3
@@ -79,12 +80,18 @@ static void forget_listing(struct fs *fs, struct fs_node *node)
 
 static void expire(struct fs *fs, struct fs_timer *timer)
 {
+	struct listing *listing = fs->listings_oldest, *newer;
 	uint64_t now = fs_now(fs);
 
-	while (fs->listings_oldest && fs->listings_oldest->until <= now)
-		forget_listing(fs, fs->listings_oldest->node);
+	/* How long one is believed is only known when it has come; who reads it wants the rest. */
+	for (; listing; listing = newer) {
+		newer = listing->newer;
+		if (listing->until <= now &&
+		    (listing->is_complete || listing->error || !listing->readers))
+			forget_listing(fs, listing->node);
+	}
 	if (fs->listings_oldest)
-		fs_timer_set(fs, timer, fs->listings_oldest->until - now + FS_SECOND / 4);
+		fs_timer_set(fs, timer, FS_SECOND);
 }
 
 /* Those that answer nothing new are not worth more memory than this. */
@@ -196,6 +203,25 @@ bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 	if (fuse_reply_entry(req, &reply))
 		node_forgotten(fs, node, 1);
 	return true;
+}
+
+struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node)
+{
+	struct listing *listing = fresh(fs, node);
+
+	if (!node->dir || node->dir->n_last == 0 || node->dir->n_last > DIR_SMALL ||
+	    (listing && listing->is_complete) || dir_is_asked_each_time(fs, node))
+		return NULL;
+	if (listing) {
+		listing_hold(listing);
+		return listing;
+	}
+	listing = ask(fs, node);
+	if (listing && (listing->error || listing->is_complete)) {
+		listing_drop(listing);
+		return NULL;
+	}
+	return listing;
 }
 
 bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64_t *ret_left)

@@ -6,6 +6,8 @@
 
 #include "fs/peer.h"
 
+struct listing;
+
 /* FUSE operations (rows of fuse_ops.c); any kind of directory. */
 void dir_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info);
 void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
@@ -16,6 +18,9 @@ void dir_fsync(fuse_req_t req, struct fs_node *node, bool data_only);
 /* Answers a LOOKUP from what was listed within the last second, also that there is no such name;
  * false: the peer must be asked. */
 bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name);
+/* Where a lookup is worth all of the directory, because it was read before and is small: its listing
+ * while it comes, held; or NULL. */
+struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node);
 /* What was listed about a node within the last second. False: nothing that can be believed. */
 bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64_t *ret_left);
 /* The peer was asked for one name in it, and said that it is not there (`is_absent`) or what it

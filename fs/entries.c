@@ -9,6 +9,7 @@
 
 #include "fs/attr_map.h"
 #include "fs/dir.h"
+#include "fs/listing.h"
 #include "fs/file.h"
 
 /* Sends, or answers ENOMEM. */
@@ -76,16 +77,76 @@ static void on_lookup(struct peer_call *call, const struct transport_reply *repl
 	dir_was_asked(fs, call->node, name_of(call), false);
 }
 
-void entries_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
+static void ask(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
 	struct args_lookup args = {.name = name};
 
+	start(req, parent, OP_LOOKUP, &args, on_lookup);
+}
+
+/* A LOOKUP that waits for the listing of its directory: one question for all that come. */
+struct lookup_wait {
+	struct listing_reader reader;
+	struct parked parked;
+	struct fs_node *parent; /* held by the listing */
+	uint8_t name_size;
+	uint8_t name[OPS_NAME_MAX];
+};
+
+static void stop_waiting(struct lookup_wait *wait)
+{
+	listing_reader_end(&wait->reader);
+	free(wait);
+}
+
+static void on_gave_up(struct parked *parked)
+{
+	stop_waiting((struct lookup_wait *)((char *)parked - offsetof(struct lookup_wait, parked)));
+}
+
+static void on_listed(struct listing_reader *reader)
+{
+	struct lookup_wait *wait = (struct lookup_wait *)reader; /* the first */
+	struct bytes name = {wait->name, wait->name_size};
+	fuse_req_t req = parked_take(&wait->parked);
+
+	if (!dir_lookup(req, wait->parent, name))
+		ask(req, wait->parent, name);
+	stop_waiting(wait);
+}
+
+/* False: it has to be asked for alone. */
+static bool wait_for_listing(fuse_req_t req, struct fs_node *parent, struct bytes name)
+{
+	struct fs *fs = fs_of(req);
+	struct listing *listing = dir_listing_soon(fs, parent);
+	struct lookup_wait *wait = listing ? calloc(1, sizeof(*wait)) : NULL;
+
+	if (wait) {
+		wait->parent = parent;
+		wait->name_size = (uint8_t)name.size;
+		memcpy(wait->name, name.data, name.size);
+		wait->reader.more = on_listed;
+		listing_reader_start(&wait->reader, listing);
+		wait->reader.position = UINT64_MAX; /* all of it */
+		if (parked_start(&wait->parked, fs, req, PARKED_FILE, on_gave_up))
+			listing_wait(&wait->reader);
+		else
+			stop_waiting(wait);
+	}
+	if (listing)
+		listing_drop(listing);
+	return wait != NULL;
+}
+
+void entries_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
+{
 	if (parent->type != S_IFDIR)
 		fuse_reply_err(req, ENOTDIR);
 	else if (name.size > OPS_NAME_MAX)
 		fuse_reply_err(req, ENAMETOOLONG);
-	else if (!dir_lookup(req, parent, name))
-		start(req, parent, OP_LOOKUP, &args, on_lookup);
+	else if (!dir_lookup(req, parent, name) && !wait_for_listing(req, parent, name))
+		ask(req, parent, name);
 }
 
 /* --- getattr ---------------------------------------------------------------------------------- */

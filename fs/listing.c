@@ -281,13 +281,26 @@ static void on_data(struct peer_call *call, struct bytes data)
 	listing_drop(listing);
 }
 
+static void complete(struct listing *listing)
+{
+	uint64_t now = fs_now(listing->peer->fs);
+	uint64_t more = LISTING_TRUST_TIMES * (now - listing->asked);
+
+	listing->is_complete = true;
+	if (more > LISTING_TRUST_MAX)
+		more = LISTING_TRUST_MAX;
+	if (now + more > listing->until)
+		listing->until = now + more;
+}
+
 static void on_end(struct peer_call *call, int error)
 {
 	struct listing *listing = ((struct listing_call *)call)->listing;
 
 	listing->call = NULL;
 	listing->error = error;
-	listing->is_complete = !error;
+	if (!error)
+		complete(listing);
 	wake_readers(listing);
 }
 
@@ -314,7 +327,7 @@ static void on_reply(struct peer_call *call, const struct transport_reply *reply
 		stop(listing, error);
 	} else if (!reply->more) {
 		listing->call = NULL;
-		listing->is_complete = true;
+		complete(listing);
 	}
 	wake_readers(listing);
 	listing_drop(listing);
@@ -342,7 +355,8 @@ struct listing *listing_new_empty(struct fs *fs, struct fs_node *node)
 	listing->is_whole = true;
 	listing->is_complete = true;
 	listing->chunk_size = LISTING_CHUNK;
-	listing->until = fs_now(fs) + FS_TRUST;
+	listing->asked = fs_now(fs);
+	listing->until = listing->asked + FS_TRUST;
 	listing->sent = fs->change;
 	listing->session = listing->peer->session;
 	return listing;

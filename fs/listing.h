@@ -18,6 +18,10 @@
 #define LISTING_KEEP  (16 * 1024 * 1024)
 #define LISTING_AHEAD (2 * 1024 * 1024) /* beyond its fastest reader */
 #define LISTING_CHUNK (64 * 1024)
+/* What took long to come is believed longer than a second, or `ls -l` in a large directory would
+ * ask for each name again: for so many times as long, up to a limit. */
+#define LISTING_TRUST_TIMES 3
+#define LISTING_TRUST_MAX   (10 * FS_SECOND)
 
 /* Waits for a listing to have more; embedded. */
 struct listing_reader {
@@ -42,7 +46,8 @@ struct listing {
 	unsigned refs;
 	uint32_t sent; /* fs->change when it was asked for */
 	uint32_t session;
-	uint64_t until;   /* believed until then (from when it was asked for) */
+	uint64_t asked;
+	uint64_t until;   /* believed until then */
 	uint64_t n;       /* entries so far */
 	bool is_complete; /* all have come */
 	bool is_whole;    /* none was let go of */

@@ -263,6 +263,109 @@ Test(fs_dir, single_questions_lead_to_one_for_all)
 	fs_kernel_free(kernel, false);
 }
 
+/* Reads the directory once, and lets what was read grow too old. */
+static void read_once(struct fs_kernel *kernel, uint64_t node)
+{
+	struct seen seen = {.kernel = kernel, .forget = true};
+	uint64_t handle;
+
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, node, &handle), 0);
+	cr_assert_eq(read_all(&seen, node, handle, 0, false), 0);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, node, handle);
+	fs_kernel_pass(kernel, 2 * SECOND);
+}
+
+Test(fs_dir, lookups_in_a_small_directory_are_one_question)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), lookups[40];
+	char name[32];
+
+	add_files(kernel, 30);
+	read_once(kernel, desk);
+	kernel->fake->is_held = true;
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "file-%07u", i);
+		lookups[i] = fs_kernel_send(kernel, FUSE_LOOKUP, desk, name, strlen(name) + 1);
+	}
+	fs_kernel_run(kernel);
+	kernel->fake->is_held = false;
+	fs_kernel_run(kernel);
+	for (int i = 0; i < 40; i++) {
+		struct fs_kernel_reply *reply = fs_kernel_take(kernel, lookups[i]);
+
+		cr_assert(reply && !reply->error);
+		cr_assert_eq(((struct fuse_entry_out *)reply->data)->nodeid != 0, i < 30);
+		free(reply);
+	}
+	cr_assert_eq(kernel->fake->n_asked[OP_LOOKUP], 0);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 2);
+	fs_kernel_free(kernel, false);
+}
+
+Test(fs_dir, a_lookup_that_waits_for_a_listing_ends_with_its_caller_and_with_the_peer)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), killed, failed;
+	struct fuse_interrupt_in in;
+	struct fs_kernel_reply *reply;
+
+	add_files(kernel, 30);
+	read_once(kernel, desk);
+	kernel->fake->is_held = true;
+	killed = fs_kernel_send(kernel, FUSE_LOOKUP, desk, "file-0000001", 13);
+	failed = fs_kernel_send(kernel, FUSE_LOOKUP, desk, "file-0000002", 13);
+	fs_kernel_run(kernel);
+	in.unique = killed;
+	fs_kernel_send(kernel, FUSE_INTERRUPT, 0, &in, sizeof(in));
+	fs_kernel_run(kernel);
+	fs_kernel_pass(kernel, 3 * SECOND);
+	reply = fs_kernel_take(kernel, killed);
+	cr_assert(reply);
+	cr_assert_eq(reply->error, -EINTR);
+	free(reply);
+	kernel->fake->error[OP_READDIR] = -EACCES;
+	kernel->fake->error[OP_LOOKUP] = -EACCES;
+	kernel->fake->is_held = false;
+	fs_kernel_run(kernel);
+	reply = fs_kernel_take(kernel, failed);
+	cr_assert(reply);
+	cr_assert_eq(reply->error, -EACCES);
+	free(reply);
+	fs_kernel_forget(kernel, desk, 1);
+	fs_kernel_free(kernel, true);
+}
+
+Test(fs_dir, what_took_long_to_come_is_believed_longer)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct seen seen = {.kernel = kernel, .forget = true};
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
+	struct fuse_read_in in = {.size = 4096};
+	unsigned *n_asked = &kernel->fake->n_asked[OP_LOOKUP];
+	uint64_t listed;
+
+	add_files(kernel, 200);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	in.fh = handle;
+	kernel->fake->is_held = true;
+	listed = fs_kernel_send(kernel, FUSE_READDIR, desk, &in, sizeof(in));
+	fs_kernel_run(kernel);
+	fs_kernel_pass(kernel, 2 * SECOND);
+	kernel->fake->is_held = false;
+	fs_kernel_run(kernel);
+	free(fs_kernel_take(kernel, listed));
+	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	fs_kernel_pass(kernel, 5 * SECOND);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000150", NULL), 0);
+	cr_assert_eq(*n_asked, 0);
+	fs_kernel_pass(kernel, 2 * SECOND);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000151", NULL), 0);
+	cr_assert_eq(*n_asked, 1);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_free(kernel, false);
+}
+
 Test(fs_dir, errors_are_told_to_who_opens)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
