@@ -20,8 +20,8 @@
 #define LISTING_CHUNK (64 * 1024)
 /* What took long to come is believed longer than a second, or `ls -l` in a large directory would
  * ask for each name again: for so many times as long, up to a limit. */
-#define LISTING_TRUST_TIMES 3
-#define LISTING_TRUST_MAX   (10 * FS_SECOND)
+#define LISTING_TRUST_TIMES 10
+#define LISTING_TRUST_MAX   (20 * FS_SECOND)
 
 /* Waits for a listing to have more; embedded. */
 struct listing_reader {

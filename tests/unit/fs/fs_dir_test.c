@@ -356,7 +356,7 @@ Test(fs_dir, what_took_long_to_come_is_believed_longer)
 	fs_kernel_run(kernel);
 	free(fs_kernel_take(kernel, listed));
 	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
-	fs_kernel_pass(kernel, 5 * SECOND);
+	fs_kernel_pass(kernel, 19 * SECOND);
 	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000150", NULL), 0);
 	cr_assert_eq(*n_asked, 0);
 	fs_kernel_pass(kernel, 2 * SECOND);
