@@ -230,13 +230,24 @@ static void write_through(fuse_req_t req, struct open_file *handle, bool append,
 	request_free(request);
 }
 
+/* A failure is said when nothing is under way any more: what was sent behind it fails as well, and
+ * would be said again. */
+static void reply_taken(fuse_req_t req, struct open_file *handle, size_t size)
+{
+	int error = req ? open_file_take_error(handle) : 0;
+
+	if (error)
+		file_reply_when_written(req, handle, error);
+	else
+		reply_written(req, handle, size, 0);
+}
+
 static void on_room(struct write_wait *wait)
 {
 	struct write_request *request =
 	    (struct write_request *)((char *)wait - offsetof(struct write_request, wait));
 
-	reply_written(parked_take(&request->parked), request->handle, request->size,
-		      open_file_take_error(request->handle));
+	reply_taken(parked_take(&request->parked), request->handle, request->size);
 	request_free(request);
 }
 
@@ -249,7 +260,7 @@ static void write_behind_it(fuse_req_t req, struct open_file *handle, const uint
 
 	send_pieces(handle, NULL, false, data, size, offset);
 	if (handle->write_error || write_behind_has_room(&file->writes)) {
-		reply_written(req, handle, size, open_file_take_error(handle));
+		reply_taken(req, handle, size);
 		return;
 	}
 	request = request_new(fs, handle, size);
@@ -322,7 +333,7 @@ void file_write(fuse_req_t req, struct fs_node *node, const char *data, size_t s
 		       (uint64_t)offset + size > BEHIND_END_MAX;
 
 	if (error) {
-		peer_reply_error(req, node_peer(fs_of(req), node), error);
+		file_reply_when_written(req, handle, error);
 		return;
 	}
 	if (offset < 0 || (uint64_t)offset > INT64_MAX - size) {
