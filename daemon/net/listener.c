@@ -79,7 +79,7 @@ static void on_opened(void *arg, struct conn *conn)
 	}
 	peer = net_peer_find(net, tls_peer_fingerprint(conn_tls(conn)));
 	if (peer)
-		net_peer_take_conn(peer, conn, false, conn_address(conn));
+		net_link_take_conn(peer, conn, false, conn_address(conn));
 	else
 		conn_close(conn); /* removed during the handshake */
 }

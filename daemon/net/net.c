@@ -206,7 +206,7 @@ void net_wake(struct net *net)
 		for (size_t i = 0; i < peer->n_links; i++)
 			link_ping(peer->links[i]->link);
 		peer->backoff_ms = net->times.backoff_min;
-		net_peer_dial(peer);
+		net_dial_peer(peer);
 	}
 }
 

@@ -99,7 +99,7 @@ void net_hello_take_reply(struct peer_link *link, const struct frame *frame)
 	int error = error_to_errno(frame->status);
 
 	if (!link->is_asked || link->is_answered) {
-		net_peer_fail_link(link, -EPROTO, why);
+		net_link_fail(link, -EPROTO, why);
 		return;
 	}
 	if (error < 0) {
@@ -108,14 +108,14 @@ void net_hello_take_reply(struct peer_link *link, const struct frame *frame)
 			     ? "its protocol version is another one; update the older daemon"
 			     : strerror(-error));
 		peer->backoff_ms = peer->net->times.backoff_max;
-		net_peer_fail_link(link, error, text_why);
+		net_link_fail(link, error, text_why);
 		return;
 	}
 	why = "malformed answer to hello";
 	if (codec_decode(&result_hello_record, &body, &result, &why) < 0 ||
 	    result.version != NET_VERSION || result.session.size != SESSION_ID_SIZE ||
 	    result.secret.size != SESSION_SECRET_SIZE) {
-		net_peer_fail_link(link, -EBADMSG, why);
+		net_link_fail(link, -EBADMSG, why);
 		return;
 	}
 	link->is_answered = true;
@@ -132,7 +132,7 @@ void net_hello_take_reply(struct peer_link *link, const struct frame *frame)
 		      (uint32_t)result.gid);
 	net_peer_prove(link);
 	if (link->is_dialled && !peer->is_removed)
-		net_peer_keep_address(peer, link->address);
+		net_dial_keep_address(peer, link->address);
 }
 
 /* --- as the server ---------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ void net_hello_take_request(struct peer_link *link, const struct frame *frame)
 	if (link_n_replies(link->link) < HELLOS_MAX)
 		r = codec_decode(&args_hello_record, &body, &args, &why);
 	if (r < 0 || frame->id != 0) {
-		net_peer_fail_link(link, -EBADMSG, why);
+		net_link_fail(link, -EBADMSG, why);
 		return;
 	}
 	if (args.version_min > NET_VERSION || args.version_max < NET_VERSION) {
@@ -248,7 +248,7 @@ void net_hello_take_request(struct peer_link *link, const struct frame *frame)
 		    (unsigned)args.version_min, (unsigned)args.version_max, NET_VERSION);
 		refuse(link, -EPROTO);
 		peer->backoff_ms = peer->net->times.backoff_max;
-		net_peer_fail_link(link, -EPROTONOSUPPORT, text_why);
+		net_link_fail(link, -EPROTONOSUPPORT, text_why);
 		return;
 	}
 	link->has_greeted = true;
@@ -258,7 +258,7 @@ void net_hello_take_request(struct peer_link *link, const struct frame *frame)
 	r = choose_session(peer, &args);
 	if (r < 0) {
 		refuse(link, r);
-		net_peer_fail_link(link, r, "no room for its session");
+		net_link_fail(link, r, "no room for its session");
 		return;
 	}
 	copy_text(peer->own_name, sizeof(peer->own_name), args.name);

@@ -1,4 +1,5 @@
-/* The inside of net.h: shared by net.c, net_peer.c, net_hello.c, listener.c and pair_stream.c. */
+/* The inside of net.h: shared by net.c, net_peer.c, net_link.c, net_dial.c,
+ * net_hello.c, listener.c and pair_stream.c. */
 #ifndef DAEMON_NET_NET_PRIVATE_H
 #define DAEMON_NET_NET_PRIVATE_H
 
@@ -111,19 +112,35 @@ static inline uint64_t net_now(const struct net *net)
 /* Remembers why there is no link, and logs it if it is something new. */
 void net_peer_note(struct net_peer *peer, const char *why);
 /* A conn with this peer is open: makes it a link. */
-void net_peer_take_conn(struct net_peer *peer, struct conn *conn, bool is_dialled,
+void net_link_take_conn(struct net_peer *peer, struct conn *conn, bool is_dialled,
 			const char *address);
 /* After anything that may have changed what links are used for, or the state. The peer may be
  * removed by an observer within. */
-void net_peer_settle(struct net_peer *peer);
+void net_link_settle(struct net_peer *peer);
 /* Ends a link for a fault of the peer (or of ours, with the same words). */
-void net_peer_fail_link(struct peer_link *link, int error, const char *why);
+void net_link_fail(struct peer_link *link, int error, const char *why);
 /* Dials at once, or as soon as is decent. */
-void net_peer_dial(struct net_peer *peer);
+void net_dial_peer(struct net_peer *peer);
 /* It was dialled there and is the peer indeed. */
-void net_peer_keep_address(struct net_peer *peer, const char *address);
+void net_dial_keep_address(struct net_peer *peer, const char *address);
 /* The first proof of life on a link. */
 void net_peer_prove(struct peer_link *link);
+
+/* A handle of the peer's is closed; with the last one it is freed. */
+void net_peer_drop_handle(struct net_peer *peer);
+/* Tells the observer, if up, lost or down has changed. */
+void net_peer_tell_state(struct net_peer *peer);
+
+/* Ends it without a word. */
+void net_link_close(struct peer_link *link);
+
+/* Lets go of what is being dialled. */
+void net_dial_forget(struct net_peer *peer);
+/* There is a link, whoever dialled it. */
+void net_dial_over(struct net_peer *peer);
+void net_dial_retry_later(struct net_peer *peer);
+/* This address is the first to be dialled. */
+void net_dial_put_first(struct net_peer *peer, const char *address);
 
 /* Sends our hello. */
 void net_hello_ask(struct peer_link *link);

@@ -141,7 +141,7 @@ Test(net_links, an_unknown_peer_is_refused)
 	cr_assert_eq(status.state, TRANSPORT_DOWN);
 	dialled_at = world.a.peer->dialled_at;
 	world_until(&world, world.a.peer->dialled_at != dialled_at);
-	net_peer_dial(world.a.peer);
+	net_dial_peer(world.a.peer);
 	world_until(&world, !world.a.peer->dial && !world.a.peer->dial_conn);
 	cr_assert_eq(world.b.n_strangers, 1);
 	cr_assert_eq(world.b.room.n_opened, 0);
