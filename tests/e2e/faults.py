@@ -34,7 +34,7 @@ def a_stopped_peer_blocks_only_its_own_readers(t):
     wait_until(lambda: lap.run("cat", lap.peer_path("desk", "f0")).returncode == 0, 60, "it works again")
 
 
-@test(timeout=240)
+@test(timeout=240, each_user=True)
 def calls_to_a_dead_peer_fail_and_work_again_when_it_is_back(t):
     desk, lap = two(t)
     desk.sh("echo f >f")
@@ -51,7 +51,7 @@ def calls_to_a_dead_peer_fail_and_work_again_when_it_is_back(t):
     wait_until(lambda: lap.run("cat", path).stdout == "f\n", 60, "it is back")
 
 
-@test(timeout=240)
+@test(timeout=240, each_user=True)
 def an_open_file_survives_a_cut_link(t):
     desk, lap = t.lan("desk", "lap", avahi=False)
     for host in (desk, lap):
@@ -66,6 +66,7 @@ w = open(sys.argv[1] + ".out", "wb", buffering=0); w.write(b"a" * 100000); sys.s
     assert "1" in reader.read_line(60)
     t.cut(desk)
     reader.write("go\n")
+    instant(lap, "desk")
     t.mend(desk)
     expected = desk.sh("tail -c +500001 numbers | head -c 10").stdout.encode()
     assert reader.read_line(60).strip() == repr(expected)
@@ -87,7 +88,7 @@ def a_killed_daemon_just_starts_again(t):
     assert lap.sh('cat "$1"', lap.peer_path("desk", "f")).stdout == "f\n"
 
 
-@test()
+@test(each_user=True)
 def a_second_daemon_is_refused_with_the_pid_of_the_first(t):
     desk = t.loopback("desk")
     desk.init()
@@ -99,7 +100,7 @@ def a_second_daemon_is_refused_with_the_pid_of_the_first(t):
     desk.start("--port", "0")
 
 
-@test()
+@test(each_user=True)
 def stopping_with_open_files_unmounts_and_exits(t):
     desk, lap = two(t)
     desk.sh("echo f >f")
@@ -111,7 +112,7 @@ def stopping_with_open_files_unmounts_and_exits(t):
     reader.end()
 
 
-@test()
+@test(each_user=True)
 def a_full_disk_is_reported(t):
     desk, lap = t.loopback("desk", "lap")
     desk.init()

@@ -48,7 +48,7 @@ def failed(host, process):
     return str(seen)
 
 
-@test(timeout=180)
+@test(timeout=180, each_user=True)
 def machines_find_each_other_and_pair_by_name(t):
     desk, lap = t.lan("desk", "lap")
     for host in (desk, lap):
@@ -63,7 +63,7 @@ def machines_find_each_other_and_pair_by_name(t):
     assert lap.sh('cat "$1"', lap.peer_path("desk", "file")).stdout == "from desk\n"
 
 
-@test(timeout=180)
+@test(timeout=180, each_user=True)
 def one_reachable_side_is_enough_for_both(t):
     desk, lap = t.lan("desk", "lap", avahi=False)
     for host in (desk, lap):
@@ -81,7 +81,7 @@ def one_reachable_side_is_enough_for_both(t):
     desk.wait_online("lap")
 
 
-@test()
+@test(each_user=True)
 def a_no_on_either_side_grants_nothing(t):
     desk, lap = start_two(t)
     for no_on_desk in (True, False):
@@ -92,7 +92,7 @@ def a_no_on_either_side_grants_nothing(t):
         nothing_is_paired(desk, lap)
 
 
-@test()
+@test(each_user=True)
 def the_six_digits_count_as_yes_and_others_as_no(t):
     desk, lap = start_two(t)
     on_desk, port = window(desk)
@@ -111,7 +111,7 @@ def the_six_digits_count_as_yes_and_others_as_no(t):
     answer(desk, on_desk, "paired", 60), answer(lap, on_lap, "paired", 60)
 
 
-@test()
+@test(each_user=True)
 def a_window_ends_with_its_time_and_with_its_program(t):
     desk, lap = start_two(t)
     on_desk, port = window(desk, "--ttl", "1")
@@ -127,7 +127,7 @@ def a_window_ends_with_its_time_and_with_its_program(t):
     nothing_is_paired(desk, lap)
 
 
-@test()
+@test(each_user=True)
 def one_attempt_at_a_time(t):
     desk, lap, third = t.loopback("desk", "lap", "third")
     for host in (desk, lap, third):
@@ -146,25 +146,27 @@ def one_attempt_at_a_time(t):
     nothing_is_paired(third)
 
 
-@test(timeout=300)
+@test(timeout=300, each_user=True)
 def a_daemon_killed_at_any_step_leaves_nothing_half_paired(t):
     desk, lap = start_two(t)
-    for step in ("waiting", "code", "confirmed here", "confirmed there"):
-        on_desk, port = window(desk)
-        if step == "waiting":
-            desk.kill9()
-        else:
-            on_lap = dial(lap, port)
-            answer(desk, on_desk, "code", 60), answer(lap, on_lap, "code", 60)
-            if step == "confirmed here":
-                on_desk.write("yes\n")
-            if step == "confirmed there":
-                on_lap.write("yes\n")
-            desk.kill9()
-            failed(lap, on_lap)
-        on_desk.end()
-        desk.start("--port", "0")
-        nothing_is_paired(desk, lap)
+    for killed, other in ((desk, lap), (lap, desk)):
+        for step in ("waiting", "code", "confirmed here", "confirmed there"):
+            on_desk, port = window(desk)
+            commands = {desk: on_desk}
+            if step != "waiting":
+                commands[lap] = dial(lap, port)
+                answer(desk, on_desk, "code", 60), answer(lap, commands[lap], "code", 60)
+            if step.startswith("confirmed"):
+                commands[killed if step == "confirmed here" else other].write("yes\n")
+            killed.kill9()
+            if step != "waiting":
+                failed(other, commands[other])
+            elif killed is lap:
+                on_desk.signal(signal.SIGINT) # its window is open still
+            for command in commands.values():
+                command.end()
+            killed.start("--port", "0")
+            nothing_is_paired(desk, lap)
     pair(desk, lap)
 
 
@@ -224,7 +226,7 @@ def unpairing_cuts_the_other_off_in_the_middle_of_a_read(t):
     assert lap.run("cat", lap.peer_path("desk", "big")).returncode != 0
 
 
-@test()
+@test(each_user=True)
 def a_new_key_of_a_known_machine_is_refused_with_both_fingerprints(t):
     desk, lap = start_two(t)
     pair(desk, lap)
@@ -247,7 +249,7 @@ def a_new_key_of_a_known_machine_is_refused_with_both_fingerprints(t):
     answer(desk, on_desk, "paired", 60), answer(lap, on_lap, "paired", 60)
 
 
-@test()
+@test(each_user=True)
 def permissions_are_what_each_side_grants(t):
     desk, lap = start_two(t)
     on_desk, port = window(desk, "--allow", "fs:ro")
