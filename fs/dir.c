@@ -18,6 +18,7 @@
 #include "fs/name_hash.h"
 #include "fs/name_set.h"
 #include "fs/root.h"
+#include "fs/walk.h"
 
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
 #define DIR_MISSES       3  /* single questions in a row, before all is asked for */
@@ -30,8 +31,9 @@
 struct dir {
 	struct listing *listing;
 	struct name_set touched; /* names changed from here, of which it says nothing */
-	uint64_t ask_until;      /* it is asked each time until then */
-	uint64_t missed_at;      /* the last single question */
+	struct walk walk;
+	uint64_t ask_until; /* it is asked each time until then */
+	uint64_t missed_at; /* the last single question */
 	uint32_t n_misses;
 	uint64_t n_last; /* entries of the last listing */
 	/* Names of which the kernel was told that they are absent: a ring. */
@@ -72,6 +74,7 @@ static void forget_listing(struct fs *fs, struct fs_node *node)
 	node->dir->n_last = listing->n;
 	node->dir->listing = NULL;
 	name_set_clear(&node->dir->touched);
+	node->dir->walk = (struct walk){0};
 	*(listing->older ? &listing->older->newer : &fs->listings_oldest) = listing->newer;
 	*(listing->newer ? &listing->newer->older : &fs->listings_newest) = listing->older;
 	listing->older = listing->newer = NULL;
@@ -168,6 +171,46 @@ static struct listing *ask(struct fs *fs, struct fs_node *node)
 	return listing;
 }
 
+/* Asks for the directories within, ahead of who walks the tree. */
+static void ask_ahead(struct fs *fs, struct fs_node *node)
+{
+	struct listing *listing = believed(fs, node), *below;
+	struct listing_entry entry;
+	struct fs_node *child;
+	uint64_t found;
+
+	if (!listing || !listing->is_complete || !listing->is_whole)
+		return;
+	listing_hold(listing);
+	while ((found = walk_next(&node->dir->walk, listing)) != 0) {
+		listing_get(listing, found - 1, &entry);
+		child = listing_enter(listing, &entry);
+		if (!child)
+			continue;
+		node_hold(child);
+		if (!fresh(fs, child) && !dir_is_asked_each_time(fs, child)) {
+			below = ask(fs, child);
+			if (below)
+				listing_drop(below);
+		}
+		node_drop(fs, child);
+		if (node->dir->listing != listing)
+			break; /* there was no memory for both */
+	}
+	listing_drop(listing);
+}
+
+/* The directory is read, or will be: so may be those beside it, and then those within. */
+static void walk_on(struct fs *fs, struct fs_node *node)
+{
+	struct fs_node *parent = node->kind == NODE_IS_REMOTE ? node->parent : NULL;
+
+	if (!parent || !fresh(fs, parent) || !walk_read(&parent->dir->walk))
+		return;
+	ask_ahead(fs, parent);
+	ask_ahead(fs, node);
+}
+
 /* --- what it answers -------------------------------------------------------------------------- */
 
 bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
@@ -221,6 +264,7 @@ struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node)
 		listing_drop(listing);
 		return NULL;
 	}
+	walk_on(fs, node);
 	return listing;
 }
 
@@ -268,6 +312,7 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 	listing = ask(fs, node);
 	if (listing)
 		listing_drop(listing);
+	walk_on(fs, node);
 }
 
 void dir_changed(struct fs *fs, struct fs_node *node)
@@ -625,6 +670,11 @@ void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
 	if (error) {
 		fuse_reply_err(req, -error);
 		return;
+	}
+	if (is_first) {
+		if (node->dir && node->dir->listing == handle->reader.listing)
+			node->dir->walk.is_listed = true;
+		walk_on(handle->fs, node);
 	}
 	listing_passed(&handle->reader, wanted);
 	if (parked_start(&handle->parked, handle->fs, req, PARKED_FILE, NULL))
