@@ -90,6 +90,8 @@ int mounting_open(struct mounting *mounting, uv_loop_t *loop, const char *path,
 	    .allow_other = options->allow_other,
 	    .raw_symlinks = options->symlinks == OPTIONS_SYMLINKS_RAW,
 	    .write_behind_max = (size_t)options->write_behind_max,
+	    /* 0 is the least that there is: 1 ns. */
+	    .trust = (uint64_t)options->attr_timeout_ms * 1000000 + !options->attr_timeout_ms,
 	    .read_ahead_max = (size_t)options->read_ahead_max,
 	    .set_timer = set_timer,
 	    .wake = wake,

@@ -184,7 +184,7 @@ void attr_map_reply(fuse_req_t req, struct fs_node *node, const struct attr *att
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	left = node_attr_set(fs, node, attr, sent) ? FS_TRUST : 0;
+	left = node_attr_set(fs, node, attr, sent) ? fs->config.trust : 0;
 	left = attr_map_stat(fs, node, attr, left, &stat);
 	fuse_reply_attr(req, &stat, (double)left / (double)FS_SECOND);
 }
@@ -210,7 +210,7 @@ void attr_map_reply_entry(fuse_req_t req, struct fs_node *node, const struct att
 {
 	struct fs *fs = fs_of(req);
 	struct fuse_entry_param entry;
-	uint64_t left = node_attr_set(fs, node, attr, sent) ? FS_TRUST : 0;
+	uint64_t left = node_attr_set(fs, node, attr, sent) ? fs->config.trust : 0;
 
 	if (node->parent && (int32_t)(sent - node->parent->changed) < 0)
 		left = 0; /* the name may be gone again */

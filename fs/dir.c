@@ -26,6 +26,7 @@
 #define DIR_SMALL        64 /* entries: asking for all of them takes no longer than for one */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
 #define DIR_TOLD         8
+#define DIR_TRUST_MIN    (FS_SECOND / 10) /* below that, nothing is asked for ahead of need */
 #define DIR_RESTARTS     3
 
 struct dir {
@@ -36,6 +37,7 @@ struct dir {
 	uint64_t missed_at; /* the last single question */
 	uint32_t n_misses;
 	uint64_t n_last; /* entries of the last listing */
+	bool is_large;   /* one that was asked for ahead of need was given up */
 	/* Names of which the kernel was told that they are absent: a ring. */
 	uint8_t n_told;
 	char *told[DIR_TOLD];
@@ -72,6 +74,8 @@ static void forget_listing(struct fs *fs, struct fs_node *node)
 	if (!listing)
 		return;
 	node->dir->n_last = listing->n;
+	if (listing->error == -EFBIG)
+		node->dir->is_large = true;
 	node->dir->listing = NULL;
 	name_set_clear(&node->dir->touched);
 	node->dir->walk = (struct walk){0};
@@ -126,7 +130,7 @@ static void remember_listing(struct fs *fs, struct fs_node *node, struct listing
 	fs->listings_newest = listing;
 	if (!fs->listings_timer.at) {
 		fs->listings_timer.fn = expire;
-		fs_timer_set(fs, &fs->listings_timer, FS_TRUST + FS_SECOND / 4);
+		fs_timer_set(fs, &fs->listings_timer, fs->config.trust + FS_SECOND / 4);
 	}
 }
 
@@ -205,7 +209,8 @@ static void walk_on(struct fs *fs, struct fs_node *node)
 {
 	struct fs_node *parent = node->kind == NODE_IS_REMOTE ? node->parent : NULL;
 
-	if (!parent || !fresh(fs, parent) || !walk_read(&parent->dir->walk))
+	if (!parent || fs->config.trust < DIR_TRUST_MIN || !fresh(fs, parent) ||
+	    !walk_read(&parent->dir->walk))
 		return;
 	ask_ahead(fs, parent);
 	ask_ahead(fs, node);
@@ -253,7 +258,8 @@ struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node)
 	struct listing *listing = fresh(fs, node);
 
 	if (!node->dir || node->dir->n_last == 0 || node->dir->n_last > DIR_SMALL ||
-	    (listing && listing->is_complete) || dir_is_asked_each_time(fs, node))
+	    fs->config.trust < DIR_TRUST_MIN || (listing && listing->is_complete) ||
+	    dir_is_asked_each_time(fs, node))
 		return NULL;
 	if (listing) {
 		listing_hold(listing);
@@ -305,6 +311,9 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 	if (now - dir->missed_at > FS_SECOND)
 		dir->n_misses = 0;
 	dir->missed_at = now;
+	if (dir->is_large || (dir->listing && dir->listing->error == -EFBIG) ||
+	    fs->config.trust < DIR_TRUST_MIN)
+		return;
 	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || fresh(fs, node) ||
 	    dir_is_asked_each_time(fs, node))
 		return;

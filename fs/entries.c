@@ -37,7 +37,8 @@ static struct bytes name_of(const struct peer_call *call)
 static void reply_absent(struct peer_call *call)
 {
 	struct fs *fs = call->peer->fs;
-	struct fuse_entry_param entry = {.entry_timeout = (double)FS_TRUST / (double)FS_SECOND};
+	struct fuse_entry_param entry = {.entry_timeout =
+					     (double)fs->config.trust / (double)FS_SECOND};
 	fuse_req_t req;
 
 	if ((int32_t)(call->sent - call->node->changed) < 0 ||

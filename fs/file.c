@@ -283,7 +283,7 @@ static void on_created(struct peer_call *call, const struct transport_reply *rep
 	req = peer_call_take(call);
 	if (req) {
 		uint64_t left =
-		    node_attr_set(fs, node, &result->entry.attr, fs->change) ? FS_TRUST : 0;
+		    node_attr_set(fs, node, &result->entry.attr, fs->change) ? fs->config.trust : 0;
 
 		attr_map_entry(fs, node, &result->entry.attr, left, &entry);
 		node_looked_up(node);

@@ -125,7 +125,7 @@ static void settle(struct fs *fs, struct fs_node *node)
 
 	node_attr_set(fs, node, &file->newest, fs->change);
 	file->settled = file->newest;
-	file->settled_until = fs_now(fs) + FS_TRUST;
+	file->settled_until = fs_now(fs) + FS_SECOND;
 }
 
 static void on_written(struct peer_call *call, const struct transport_reply *reply)

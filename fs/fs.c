@@ -338,6 +338,8 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs)
 	if (!fs)
 		return -ENOMEM;
 	fs->config = *config;
+	if (!fs->config.trust)
+		fs->config.trust = FS_SECOND;
 	fs->fd = -1;
 	fs->peers_changed = real_time();
 	error = start(fs);

@@ -26,6 +26,7 @@ struct fs_config {
 	bool raw_symlinks; /* show the targets of symbolic links as they are */
 	unsigned max_background; /* requests in flight in the kernel; 0: 512 */
 	size_t write_behind_max; /* bytes not acknowledged by a peer; 0: 16 MiB */
+	uint64_t trust;          /* ns that names and attributes are believed for; 0: a second */
 	size_t read_ahead_max; /* bytes read ahead of a reader; 0: as delay and bandwidth ask for */
 
 	/* Monotonic nanoseconds; NULL: CLOCK_MONOTONIC. */

@@ -12,8 +12,6 @@
 
 #define FS_SECOND      1000000000ull
 #define FS_MILLISECOND 1000000ull
-/* How long names and attributes are believed without a lease. */
-#define FS_TRUST FS_SECOND
 
 struct fs_node;
 struct node_attr;

@@ -117,7 +117,7 @@ static struct listing_chunk *chunk_with_room(struct listing *listing, size_t nee
 		return NULL;
 	chunk->capacity = (uint32_t)listing->chunk_size;
 	chunk->first = listing->n;
-	chunk->until = fs_now(listing->peer->fs) + FS_TRUST;
+	chunk->until = fs_now(listing->peer->fs) + listing->peer->fs->config.trust;
 	chunk->n = 0;
 	chunk->used = 0;
 	listing->chunks[listing->n_chunks++] = chunk;
@@ -287,8 +287,8 @@ static void complete(struct listing *listing)
 	uint64_t more = LISTING_TRUST_TIMES * (now - listing->asked);
 
 	listing->is_complete = true;
-	if (more > LISTING_TRUST_MAX)
-		more = LISTING_TRUST_MAX;
+	if (more > LISTING_TRUST_MAX * listing->peer->fs->config.trust)
+		more = LISTING_TRUST_MAX * listing->peer->fs->config.trust;
 	if (now + more > listing->until)
 		listing->until = now + more;
 }
@@ -356,7 +356,7 @@ struct listing *listing_new_empty(struct fs *fs, struct fs_node *node)
 	listing->is_complete = true;
 	listing->chunk_size = LISTING_CHUNK;
 	listing->asked = fs_now(fs);
-	listing->until = listing->asked + FS_TRUST;
+	listing->until = listing->asked + fs->config.trust;
 	listing->sent = fs->change;
 	listing->session = listing->peer->session;
 	return listing;

@@ -18,10 +18,10 @@
 #define LISTING_KEEP  (16 * 1024 * 1024)
 #define LISTING_AHEAD (2 * 1024 * 1024) /* beyond its fastest reader */
 #define LISTING_CHUNK (64 * 1024)
-/* What took long to come is believed longer than a second, or `ls -l` in a large directory would
- * ask for each name again: for so many times as long, up to a limit. */
+/* What took long to come is believed longer than others, or `ls -l` in a large directory would ask
+ * for each name again: for so many times as long, up to so many times fs_config.trust. */
 #define LISTING_TRUST_TIMES 10
-#define LISTING_TRUST_MAX   (20 * FS_SECOND)
+#define LISTING_TRUST_MAX   20
 
 /* Waits for a listing to have more; embedded. */
 struct listing_reader {

@@ -556,7 +556,7 @@ bool node_attr_set(struct fs *fs, struct fs_node *node, const struct attr *attr,
 	if (!kept)
 		return false;
 	*kept = (struct node_attr){.node = node,
-				   .until = fs_now(fs) + FS_TRUST,
+				   .until = fs_now(fs) + fs->config.trust,
 				   .sent = sent,
 				   .attr = *attr,
 				   .older = fs->attrs_newest};
@@ -565,7 +565,7 @@ bool node_attr_set(struct fs *fs, struct fs_node *node, const struct attr *attr,
 	node->attr = kept;
 	if (!fs->attrs_timer.at) {
 		fs->attrs_timer.fn = expire_attrs;
-		fs_timer_set(fs, &fs->attrs_timer, 2 * FS_TRUST);
+		fs_timer_set(fs, &fs->attrs_timer, 2 * fs->config.trust);
 	}
 	return true;
 }

@@ -34,7 +34,7 @@ struct file *file_of_node(struct fs *fs, struct fs_node *node)
 void open_file_saw_attr(struct fs *fs, struct file *file, const struct attr *attr, uint32_t sent)
 {
 	if ((int32_t)(sent - file->xattrs_changed) >= 0)
-		file->plain_until = attr->plain ? fs_now(fs) + FS_TRUST : 0;
+		file->plain_until = attr->plain ? fs_now(fs) + fs->config.trust : 0;
 }
 
 /* --- handles ---------------------------------------------------------------------------------- */

@@ -76,7 +76,7 @@ static void stat_top(struct fs_peer *peer, struct stat *ret_stat)
 
 	if (!peer->fs->config.allow_other || !peer->transport)
 		return;
-	if (asked != UINT64_MAX && fs_now(peer->fs) - asked >= FS_TRUST &&
+	if (asked != UINT64_MAX && fs_now(peer->fs) - asked >= peer->fs->config.trust &&
 	    peer->transport->ops->state(peer->transport) == TRANSPORT_UP)
 		root_top_ask(peer);
 	if (!peer->top_attr.mode)

@@ -253,6 +253,38 @@ Test(fs_names, attributes_are_asked_for_once_a_second)
 	fs_kernel_free(kernel, true);
 }
 
+/* attr_timeout: for how long, and that 0 is never. */
+Test(fs_names, how_long_attributes_are_believed_is_configured)
+{
+	struct fs_config config = {.trust = 5 * SECOND};
+	struct fs_kernel *kernel = fs_kernel_new(&config);
+	uint64_t node;
+
+	fs_fake_add(kernel->fake, kernel->fake->root, "x", S_IFREG | 0644);
+	node = fs_kernel_walk(kernel, "desk/x");
+	fs_kernel_pass(kernel, 4 * SECOND);
+	cr_assert_eq(fs_kernel_getattr(kernel, node, NULL), 0);
+	cr_assert_eq(kernel->fake->n_asked[OP_GETATTR], 0);
+	fs_kernel_pass(kernel, SECOND);
+	cr_assert_eq(fs_kernel_getattr(kernel, node, NULL), 0);
+	cr_assert_eq(kernel->fake->n_asked[OP_GETATTR], 1);
+	fs_kernel_free(kernel, false);
+
+	config.trust = 1;
+	kernel = fs_kernel_new(&config);
+	fs_fake_add(kernel->fake, kernel->fake->root, "x", S_IFREG | 0644);
+	node = fs_kernel_walk(kernel, "desk/x");
+	for (unsigned i = 1; i < 10; i++) {
+		fs_kernel_pass(kernel, 1000);
+		cr_assert_eq(fs_kernel_lookup(kernel, fs_kernel_walk(kernel, "desk"), "x", NULL),
+			     0);
+		cr_assert_eq(kernel->fake->n_asked[OP_LOOKUP], 1 + i);
+		cr_assert_eq(fs_kernel_getattr(kernel, node, NULL), 0);
+	}
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 0);
+	fs_kernel_free(kernel, false);
+}
+
 Test(fs_names, hidden_directory_has_status_and_cannot_be_changed)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
