@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "fs/file_call.h"
+#include "proto/errors.h"
 
 /* Beyond it the peer's file system may say that files do not grow so far (EFBIG; ext4 from 4 TiB
  * on, by its block size): the program hears it then, and not when it closes. */
@@ -81,16 +82,22 @@ static void report_failure(struct peer_call *call, int error)
 	notify_pages(call->peer, call->node, NULL);
 }
 
+/* Why a piece was not written whole: -ENOSPC from servers that do not say. */
+static int error_of_short(const struct result_write *result)
+{
+	return result->error ? error_to_errno(result->error) : -ENOSPC;
+}
+
 static void request_answered(struct write_piece *piece, size_t written, int error)
 {
 	struct write_request *request = piece->request;
 
-	if (error || written < piece->args.data.size) {
-		size_t at = piece->at + (error ? 0 : written);
+	if (error) {
+		size_t at = piece->at + written;
 
 		if (at < request->failed_at) {
 			request->failed_at = at;
-			request->error = error ? error : -ENOSPC;
+			request->error = error;
 		}
 	}
 	if (--request->n_pieces > 0)
@@ -148,12 +155,13 @@ static void on_written(struct peer_call *call, const struct transport_reply *rep
 		remember_newest(file, &result->attr);
 	if (!error && !piece->args.append && file->n_writes == 0)
 		settle(fs, call->node);
+	/* The rest cannot be sent later: what follows is on its way. */
+	if (!error && written < piece->args.data.size)
+		error = error_of_short(result);
 	if (piece->request) {
 		request_answered(piece, written, error);
 		return;
 	}
-	if (!error && written < piece->args.data.size)
-		error = -ENOSPC; /* the rest cannot be sent later: what follows is on its way */
 	if (error)
 		report_failure(call, error);
 	/* Those who wait find the error, or the attributes. */

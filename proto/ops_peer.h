@@ -246,7 +246,8 @@ enum lock_kind {
 	F(X, UINT, size, OPS_IO_MAX)
 #define RECORD_result_read(F, O, X) F(X, PAYLOAD, data, OPS_IO_MAX)
 
-/* With `append`, `offset` is not looked at. `attr` is the file's after the write. */
+/* With `append`, `offset` is not looked at. `attr` is the file's after the write; `error` why fewer
+ * bytes were written than were sent (0: not known). */
 #define RECORD_args_write(F, O, X)                                                                 \
 	F(X, UINT, node, OPS_ANY)                                                                  \
 	F(X, UINT, handle, OPS_ANY)                                                                \
@@ -255,7 +256,8 @@ enum lock_kind {
 	F(X, PAYLOAD, data, OPS_IO_MAX)
 #define RECORD_result_write(F, O, X)                                                               \
 	F(X, UINT, written, OPS_IO_MAX)                                                            \
-	F(X, RECORD, attr, attr)
+	F(X, RECORD, attr, attr)                                                                   \
+	O(X, UINT, error, UINT16_MAX)
 
 /* Releases the POSIX locks of `owner` (0: there is none), as close(2) does. */
 #define RECORD_args_flush(F, O, X)                                                                 \

@@ -15,6 +15,7 @@
 #include "daemon/serve/wire_entries.h"
 #include "daemon/serve/opens.h"
 #include "daemon/serve/serve_private.h"
+#include "proto/errors.h"
 
 #define COPY_STEP (16 * 1024 * 1024) /* bytes between two looks at work->cancelled */
 
@@ -101,6 +102,8 @@ static int run_write(struct work *work)
 			continue;
 		if (n < 0 && done == 0)
 			return -errno;
+		if (n < 0)
+			result->error = error_from_errno(-errno);
 		if (n <= 0)
 			break;
 		done += (size_t)n;

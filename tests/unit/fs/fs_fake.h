@@ -64,6 +64,7 @@ struct fs_fake {
 	uint64_t last_handle;
 	unsigned n_handles, n_frames;
 	uint64_t space;       /* files may not grow beyond that; 0: no limit */
+	int short_error;      /* why, if something was written; 0: it does not say */
 	uint64_t rtt_us;      /* what measure says */
 	unsigned n_whole;     /* OPENs answered with the content */
 	uint64_t bytes_asked; /* of READs */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/errors.h"
+
 struct fs_fake_handle {
 	struct fs_fake_handle *next;
 	uint64_t number;
@@ -92,6 +94,8 @@ static int do_write(struct fs_fake *fake, struct fs_fake_object *node,
 	memcpy(node->data + offset, args->data.data, size);
 	touch(node);
 	*result = (struct result_write){.written = size, .attr = fs_fake_attr(node)};
+	if (size < args->data.size && fake->short_error)
+		result->error = error_from_errno(fake->short_error);
 	if (fake->n_write_attrs) {
 		result->attr = *fake->write_attrs++;
 		fake->n_write_attrs--;

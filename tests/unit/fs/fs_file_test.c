@@ -420,6 +420,25 @@ Test(fs_file, pages_stay_while_the_file_is_the_same)
 	finish(kernel);
 }
 
+Test(fs_file, a_short_write_is_reported_with_its_reason)
+{
+	static const int reasons[][2] = {{0, -ENOSPC}, {-EDQUOT, -EDQUOT}, {-EFBIG, -EFBIG}};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		struct fs_kernel *kernel = fs_kernel_new(NULL);
+		struct fs_kernel_file file;
+
+		add_file(kernel, "note", 0);
+		kernel->fake->space = 4;
+		kernel->fake->short_error = reasons[i][0];
+		cr_assert_eq(fs_kernel_file_open(kernel, "desk/note", O_WRONLY, &file), 0);
+		cr_assert_eq(fs_kernel_file_write(kernel, &file, 0, "0123456789", 10), 10);
+		cr_assert_eq(fs_kernel_file_flush(kernel, &file), reasons[i][1]);
+		cr_assert_eq(fs_kernel_file_close(kernel, &file), 0, "once");
+		finish(kernel);
+	}
+}
+
 Test(fs_file, own_write_drops_what_was_read_ahead)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "proto/errors.h"
 #include "tests/unit/serve/serve_fake.h"
 
 TestSuite(serve_writes, .init = scratch_init, .fini = scratch_fini);
@@ -150,6 +151,8 @@ Test(serve_writes, each_says_how_far_it_got)
 	for (unsigned i = 0; i < 5; i++)
 		cr_assert_eq(written(calls[i])->written, 8);
 	cr_assert_eq(written(calls[5])->written, 4);
+	cr_assert_eq(written(calls[4])->error, 0);
+	cr_assert_eq(error_to_errno(written(calls[5])->error), -EFBIG);
 	for (unsigned i = 6; i < 10; i++)
 		cr_assert_eq(serve_fake_wait(&fake, calls[i]), -EFBIG);
 	setrlimit(RLIMIT_FSIZE, &old);
