@@ -91,6 +91,11 @@ static struct xattr_call *begin(fuse_req_t req, struct fs_node *node, size_t siz
 	return call;
 }
 
+static bool is_text(struct bytes name, const char *text)
+{
+	return name.size == strlen(text) && memcmp(name.data, text, name.size) == 0;
+}
+
 /* Names that are absent where there are none; others are the peer's to judge. */
 static bool is_ordinary(struct bytes name)
 {
@@ -125,7 +130,9 @@ void xattr_get(fuse_req_t req, struct fs_node *node, struct bytes name, size_t s
 	struct xattr_call *call;
 
 	if (is_ordinary(name) && is_plain(fs_of(req), node)) {
-		fuse_reply_err(req, ENODATA);
+		/* A kernel with SELinux answers for it by itself. Without, ls -l asks for it of
+		 * each file, until it hears that there is no such thing. */
+		fuse_reply_err(req, is_text(name, "security.selinux") ? EOPNOTSUPP : ENODATA);
 		return;
 	}
 	call = begin(req, node, size, get_done);

@@ -54,6 +54,7 @@ Test(fs_xattr, what_has_none_is_asked_once_a_second)
 	cr_assert_eq(get(kernel, node, "user.a"), -ENODATA);
 	cr_assert_eq(get(kernel, node, "security.capability"), -ENODATA);
 	cr_assert_eq(get(kernel, node, "system.posix_acl_access"), -ENODATA);
+	cr_assert_eq(get(kernel, node, "security.selinux"), -EOPNOTSUPP);
 	cr_assert_eq(*n_asked, 0);
 	/* Other names are the peer's to judge. */
 	cr_assert_eq(get(kernel, node, "strange.a"), -ENODATA);
