@@ -241,7 +241,7 @@ static void on_readlink(struct peer_call *call, const struct transport_reply *re
 	fuse_req_t req;
 
 	if (!reply->error && !node->target)
-		node->target = strndup((const char *)result->target.data, result->target.size);
+		node->target = bytes_to_text(result->target);
 	if (reply->error || !node->target) {
 		peer_call_fail(call, reply->error ? reply->error : -ENOMEM);
 		return;

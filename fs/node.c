@@ -340,7 +340,7 @@ struct fs_node *node_enter(struct fs_peer *peer, struct fs_node *parent, struct 
 	bind_number(peer, node, entry->node);
 out:
 	if (type == S_IFLNK && !node->target)
-		node->target = strndup((const char *)entry->target.data, entry->target.size);
+		node->target = bytes_to_text(entry->target);
 	node->n_held--; /* the caller counts it, or calls node_unused */
 	return node;
 give_back:

@@ -40,7 +40,7 @@ static int add(struct places *places, const struct export_place *from)
 		return 0;
 	while (place.path_size > 0 && from->path.data[place.path_size - 1] == '/')
 		place.path_size--;
-	place.name = strndup((const char *)from->name.data, from->name.size);
+	place.name = bytes_to_text(from->name);
 	place.path = strndup((const char *)from->path.data, place.path_size);
 	if (!place.name || !place.path) {
 		free(place.name);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 /* Bytes that belong to somebody else: decoded ones point into the frame. Not terminated. */
@@ -24,6 +25,12 @@ struct bytes {
 	const uint8_t *data;
 	size_t size;
 };
+
+/* A copy with a NUL behind it, to be freed; NULL: out of memory. (No bytes may be a NULL pointer.) */
+static inline char *bytes_to_text(struct bytes bytes)
+{
+	return strndup(bytes.size ? (const char *)bytes.data : "", bytes.size);
+}
 
 /* A list as it stands in the frame: elements are taken out one by one (codec_list_next). When
  * encoding, `data` holds n already encoded elements. */
