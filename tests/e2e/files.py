@@ -128,7 +128,7 @@ except OSError as e:
     desk.run("python3", "-c", script, desk.home, "check", check=True)
 
 
-@test(timeout=600)
+@test(timeout=600, each_user=True)
 def a_gibibyte_goes_both_ways(t):
     desk, lap = two(t)
     size = {"none": "1G", "address": "256M", "thread": "64M"}[t.sanitizer]
@@ -141,7 +141,7 @@ def a_gibibyte_goes_both_ways(t):
     assert desk.sh("sha256sum <big.back", timeout=120).stdout == want
 
 
-@test(timeout=600)
+@test(timeout=600, each_user=True)
 def a_hundred_thousand_entries_are_listed_and_found(t):
     desk, lap = two(t)
     n = {"none": 100000, "address": 30000, "thread": 10000}[t.sanitizer]
@@ -214,7 +214,7 @@ st = os.statvfs("."); assert st.f_blocks > 0
     desk.run("python3", "-c", script, desk.sh('mktemp -d -p "$PWD"').stdout.strip(), check=True)
 
 
-@test()
+@test(each_user=True)
 def a_read_only_export_and_a_denied_place_stay_so(t):
     desk, lap = t.loopback("desk", "lap")
     desk.init()
