@@ -22,7 +22,8 @@ static unsigned n_holding(void)
 	while ((entry = readdir(dir))) {
 		struct stat st;
 
-		if (entry->d_name[0] == '.' || fstat(atoi(entry->d_name), &st) < 0)
+		/* By name: threads may be closing it, which is no use of a descriptor of ours. */
+		if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
 			continue;
 		n += st.st_dev == scratch.st_dev && st.st_nlink == 0 &&
 		     (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode));
