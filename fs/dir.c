@@ -23,6 +23,7 @@
 #define DIR_PER_MISS     32 /* entries that are worth one such question */
 #define DIR_SMALL        64 /* entries: asking for all of them takes no longer than for one */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
+#define DIR_SINGLE_TIME  FS_SECOND
 #define DIR_TOLD         8
 #define DIR_TRUST_MIN    (FS_SECOND / 10) /* below that, nothing is asked for ahead of need */
 
@@ -30,8 +31,9 @@ struct dir {
 	struct listing *listing;
 	struct name_set touched; /* names changed from here, of which it says nothing */
 	struct walk walk;
-	uint64_t ask_until; /* it is asked each time until then */
-	uint64_t missed_at; /* the last single question */
+	uint64_t ask_until;    /* it is asked each time until then */
+	uint64_t single_until; /* names are looked up singly until then */
+	uint64_t missed_at;    /* the last single question */
 	uint32_t n_misses;
 	uint64_t n_last; /* entries of the last listing */
 	bool is_large;   /* one that was asked for ahead of need was given up */
@@ -135,10 +137,15 @@ static struct listing *believed(struct fs *fs, const struct fs_node *node)
 	return listing && (int32_t)(listing->sent - node->changed) >= 0 ? listing : NULL;
 }
 
+static bool is_unsteady(struct fs *fs, const struct fs_node *node)
+{
+	return node->dir && node->dir->single_until > fs_now(fs);
+}
+
 /* What tells of this name whether it is there, and what it is; or NULL. */
 static struct listing *telling(struct fs *fs, const struct fs_node *node, struct bytes name)
 {
-	struct listing *listing = fresh(fs, node);
+	struct listing *listing = is_unsteady(fs, node) ? NULL : fresh(fs, node);
 
 	return listing && listing->is_complete && listing->is_whole &&
 		       !name_set_has(&node->dir->touched, name_hash(fs->seed, name))
@@ -241,7 +248,7 @@ struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node)
 
 	if (!node->dir || node->dir->n_last == 0 || node->dir->n_last > DIR_SMALL ||
 	    fs->config.trust < DIR_TRUST_MIN || (listing && listing->is_complete) ||
-	    dir_is_asked_each_time(fs, node))
+	    dir_is_asked_each_time(fs, node) || is_unsteady(fs, node))
 		return NULL;
 	if (listing) {
 		listing_hold(listing);
@@ -310,6 +317,15 @@ void dir_changed(struct fs *fs, struct fs_node *node)
 {
 	node_changed(fs, node);
 	forget_listing(fs, node);
+}
+
+void dir_is_replacing(struct fs *fs, struct fs_node *node)
+{
+	struct dir *dir = dir_of(node);
+
+	dir_changed(fs, node);
+	if (dir)
+		dir->single_until = fs_now(fs) + DIR_SINGLE_TIME;
 }
 
 void dir_name_changed(struct fs *fs, struct fs_node *node, struct bytes name)

@@ -18,8 +18,8 @@ void dir_fsync(fuse_req_t req, struct fs_node *node, bool data_only);
 /* Answers a LOOKUP from what was listed within the last second, also that there is no such name;
  * false: the peer must be asked. */
 bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name);
-/* Where a lookup is worth all of the directory, because it was read before and is small: its listing
- * while it comes, held; or NULL. */
+/* Where a lookup is worth all of the directory, because it was read before and is small: its
+ * listing while it comes, held; or NULL. */
 struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node);
 /* What was listed about a node within the last second. False: nothing that can be believed. */
 bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64_t *ret_left);
@@ -32,6 +32,10 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 void dir_name_changed(struct fs *fs, struct fs_node *node, struct bytes name);
 /* The same where nobody knows what was changed: all that is known of it is dropped. */
 void dir_changed(struct fs *fs, struct fs_node *node);
+/* The same where what a name led to was replaced before it could be used: for the next second names
+ * are looked up singly. The server keeps a descriptor of what it answers with, so that it can be
+ * used even if it is replaced again; of what it lists it keeps none. */
+void dir_is_replacing(struct fs *fs, struct fs_node *node);
 /* It was made from here just now, and is empty. */
 void dir_was_made(struct fs *fs, struct fs_node *node);
 

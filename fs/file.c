@@ -98,7 +98,7 @@ static void send_open(fuse_req_t req, struct fs_node *node, const struct fuse_fi
 static void fail_stale(struct peer_call *call, struct fs_node *parent)
 {
 	if (parent)
-		dir_changed(call->peer->fs, parent);
+		dir_is_replacing(call->peer->fs, parent);
 	peer_call_fail(call, -ESTALE);
 }
 

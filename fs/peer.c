@@ -338,7 +338,7 @@ void peer_call_fail(struct peer_call *call, int error)
 
 	/* The kernel looks its name up again, and must not be told what we remember. */
 	if (error == -ESTALE && call->node->parent && call->node->kind == NODE_IS_REMOTE)
-		dir_changed(call->peer->fs, call->node->parent);
+		dir_is_replacing(call->peer->fs, call->node->parent);
 	if (!req)
 		return;
 	if (error != -ENOENT)
