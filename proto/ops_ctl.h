@@ -19,6 +19,8 @@
 #define OPS_CTL_PATH_MAX    4095
 #define OPS_CTL_PAGE_MAX    4096
 #define OPS_CTL_TTL_MAX     3600
+#define OPS_CTL_CALL_MAX    (188 * 1024)
+#define OPS_CTL_WINDOW      (1024 * 1024)
 
 enum ctl_peer_state {
 	CTL_PEER_OFFLINE = 0,
@@ -192,6 +194,21 @@ RECORD_DECLARE(ctl_option)
 #define RECORD_args_ctl_pair_answer(F, O, X) F(X, BOOL, accept, 0)
 #define RECORD_result_ctl_pair_answer(F, O, X)
 
+/* --- what a peer is asked --------------------------------------------------------------------- */
+
+/*
+ * Asks a peer, as the mount does: `op` is an operation of ops_peer.h with permission exec or one
+ * that streams (jobs, changes), `args` its encoded args; the reply is its encoded result, or its
+ * error. Streams go through: data frames with this request's id and the peer's channels, given
+ * credit by the caller as between peers (OPS_CTL_WINDOW bytes at first), and an end frame; a CANCEL
+ * gives the call up, and so does the end of the connection.
+ */
+#define RECORD_args_ctl_call(F, O, X)                                                              \
+	F(X, TEXT, peer, OPS_CTL_NAME_MAX)                                                         \
+	F(X, UINT, op, UINT16_MAX)                                                                 \
+	F(X, PAYLOAD, args, OPS_CTL_CALL_MAX)
+#define RECORD_result_ctl_call(F, O, X) F(X, PAYLOAD, result, OPS_CTL_CALL_MAX)
+
 #define OPS_ctl_requests(OP)                                                                       \
 	OP(1, CTL_STATUS, ctl_status, LOCAL, 0, "how the daemon is")                               \
 	OP(2, CTL_STOP, ctl_stop, LOCAL, OP_MUTATES, "ends the daemon")                            \
@@ -205,7 +222,8 @@ RECORD_DECLARE(ctl_option)
 	OP(15, CTL_PEER_REMOVE, ctl_peer_remove, LOCAL, OP_MUTATES, "unpairs a peer")              \
 	OP(16, CTL_PEER_ALLOW, ctl_peer_allow, LOCAL, OP_MUTATES, "sets what a peer may do")       \
 	OP(20, CTL_PAIR, ctl_pair, LOCAL, OP_MUTATES, "pairs with another machine")                \
-	OP(21, CTL_PAIR_ANSWER, ctl_pair_answer, LOCAL, OP_MUTATES, "yes or no to the code")
+	OP(21, CTL_PAIR_ANSWER, ctl_pair_answer, LOCAL, OP_MUTATES, "yes or no to the code")       \
+	OP(30, CTL_CALL, ctl_call, LOCAL, OP_STREAMS, "asks a peer")
 
 #define OPS_ctl_events(OP)                                                                         \
 	OP(100, CTL_REASON, ctl_reason, LOCAL, OP_EVENT, "why the request fails, in words")        \

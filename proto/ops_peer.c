@@ -5,6 +5,10 @@ RECORD_DEFINE(entry)
 RECORD_DEFINE(dir_entry)
 RECORD_DEFINE(forgotten)
 RECORD_DEFINE(export_place)
+RECORD_DEFINE(watch_path)
+RECORD_DEFINE(watch_event)
+RECORD_DEFINE(job_word)
+RECORD_DEFINE(job_info)
 OPS_peer(OP_DEFINE)
 
     static const struct op rows[] = {OPS_peer(OP_ROW)};

@@ -1,5 +1,5 @@
 /*
- * The operations between peers: `hello`, and files (DESIGN: node-and-handle based).
+ * The operations between peers: `hello`, files (node-and-handle based), and jobs (ops_jobs.h).
  *
  * Node 1 is what the peer shows at its top. A node number is counted: each entry that a reply
  * carries (LOOKUP, READDIR, CREATE, …) adds one, FORGET takes them back. File types and modes are
@@ -19,6 +19,8 @@
 #define OPS_DIR_BATCH_MAX (128 * 1024) /* bytes of entries in one reply or stream frame */
 #define OPS_ROOT_NODE     1
 #define OPS_ANY           UINT64_MAX
+
+#include "proto/ops_jobs.h"
 
 #define RECORD_attr(F, O, X)                                                                       \
 	F(X, UINT, fs, OPS_ANY)  /* which file system: stable over reboots where it can be */      \
@@ -59,8 +61,9 @@ RECORD_DECLARE(dir_entry)
 	F(X, UINT, count, OPS_ANY)
 RECORD_DECLARE(forgotten)
 
-/* An element of EXPORTS: a directory as it is called there, absolute, and the name below node 1 under
- * which it is shown; an empty name is node 1 itself. One that is known by two paths comes twice. */
+/* An element of EXPORTS: a directory as it is called there, absolute, and the name below node 1
+ * under which it is shown; an empty name is node 1 itself. One that is known by two paths comes
+ * twice. */
 #define RECORD_export_place(F, O, X)                                                               \
 	F(X, BIN, name, OPS_NAME_MAX)                                                              \
 	F(X, BIN, path, OPS_TARGET_MAX)
@@ -116,14 +119,14 @@ enum lock_kind {
 	F(X, TEXT, software, 64)                                                                   \
 	F(X, UINT, uid, UINT32_MAX) /* as whom the server works: shown as the mounting user */     \
 	F(X, UINT, gid, UINT32_MAX)                                                                \
-	F(X, UINT, permissions, UINT16_MAX) /* granted to the asking end */                        \
-	F(X, TIME, clock, 0)                /* the server's real time */                           \
-	O(X, UINT, max_calls, OPS_ANY)      /* requests that may be in flight; 0: 1024 */          \
-	O(X, UINT, max_streams, OPS_ANY)    /* of them, those with streams; 0: 256 */              \
+	F(X, UINT, permissions, UINT16_MAX)  /* granted to the asking end */                       \
+	F(X, TIME, clock, 0)                 /* the server's real time */                          \
+	O(X, UINT, max_calls, OPS_ANY)       /* requests that may be in flight; 0: 1024 */         \
+	O(X, UINT, max_streams, OPS_ANY)     /* of them, those with streams; 0: 256 */             \
 	O(X, UINT, max_write_bytes, OPS_ANY) /* of payload in them; 0: 16 MiB */
 
 /* Event: the permissions granted to you have changed. */
-#define RECORD_args_granted(F, O, X)   F(X, UINT, permissions, UINT16_MAX)
+#define RECORD_args_granted(F, O, X) F(X, UINT, permissions, UINT16_MAX)
 #define RECORD_result_granted(F, O, X)
 
 /* Event: you are not paired any more; the link is closed after it. */
@@ -155,10 +158,10 @@ enum lock_kind {
 	F(X, TIME, mtime, 0)
 #define RECORD_result_setattr(F, O, X) F(X, RECORD, attr, attr)
 
-/* The whole directory: `entries` are encoded dir_entries, one after the other. Where they do not fit,
- * `more` is set and stream 0 carries further ones, each frame whole dir_entries; it ends with status 0
- * after the last. */
-#define RECORD_args_readdir(F, O, X)   F(X, UINT, node, OPS_ANY)
+/* The whole directory: `entries` are encoded dir_entries, one after the other. Where they do not
+ * fit, `more` is set and stream 0 carries further ones, each frame whole dir_entries; it ends with
+ * status 0 after the last. */
+#define RECORD_args_readdir(F, O, X) F(X, UINT, node, OPS_ANY)
 #define RECORD_result_readdir(F, O, X)                                                             \
 	F(X, RECORD, attr, attr) /* of the directory, read before its entries */                   \
 	F(X, BOOL, more, 0)                                                                        \
@@ -325,7 +328,8 @@ enum lock_kind {
 #define RECORD_result_setxattr(F, O, X)
 
 #define RECORD_args_listxattr(F, O, X)   F(X, UINT, node, OPS_ANY)
-#define RECORD_result_listxattr(F, O, X) F(X, PAYLOAD, names, OPS_XATTR_MAX) /* each ends in NUL */
+#define RECORD_result_listxattr(F, O, X) F(X, PAYLOAD, names, OPS_XATTR_MAX) /* each ends in NUL   \
+									      */
 
 #define RECORD_args_removexattr(F, O, X)                                                           \
 	F(X, UINT, node, OPS_ANY)                                                                  \
@@ -362,19 +366,54 @@ enum lock_kind {
 	F(X, UINT, offset, INT64_MAX)                                                              \
 	F(X, UINT, size, INT64_MAX)                                                                \
 	O(X, UINT, pid, UINT32_MAX) /* who asks, on its machine: LOCK_GET tells others there */
-/* For LOCK_GET, the lock that is in the way, with the `pid` that the same client gave for it (0: it is
- * not that client's); else type is as asked. */
+/* For LOCK_GET, the lock that is in the way, with the `pid` that the same client gave for it (0: it
+ * is not that client's); else type is as asked. */
 #define RECORD_result_lock(F, O, X)                                                                \
 	F(X, UINT, type, 2)                                                                        \
 	F(X, UINT, offset, INT64_MAX)                                                              \
 	F(X, UINT, size, INT64_MAX)                                                                \
 	F(X, UINT, pid, UINT32_MAX)
 
+/* --- changes ---------------------------------------------------------------------------------- */
+
+enum watch_kind {
+	WATCH_CREATED = 0,
+	WATCH_CHANGED = 1, /* contents: written and closed, or truncated */
+	WATCH_REMOVED = 2,
+	WATCH_MOVED_FROM = 3, /* followed by MOVED_TO where the other name is watched too */
+	WATCH_MOVED_TO = 4,
+	WATCH_ATTRIBUTES = 5,
+	WATCH_OVERFLOW = 6, /* some changes were missed: look at everything again */
+	WATCH_GONE = 7,     /* a watched path itself is removed, moved or not shown any more */
+	WATCH_KIND_MAX = 7,
+};
+
+/* Below what the peer shows at its top; without "." and "..". */
+#define RECORD_watch_path(F, O, X) F(X, BIN, path, OPS_TARGET_MAX)
+RECORD_DECLARE(watch_path)
+
+#define RECORD_watch_event(F, O, X)                                                                \
+	F(X, UINT, path, UINT16_MAX) /* which of the paths asked for */                            \
+	F(X, UINT, kind, WATCH_KIND_MAX)                                                           \
+	F(X, BOOL, dir, 0)                                                                         \
+	F(X, BIN, name, OPS_TARGET_MAX) /* below that path; empty: itself */
+RECORD_DECLARE(watch_event)
+
+/* A stream: encoded watch_events on channel 0, each frame whole ones. The reply comes when the
+ * watches are set: what changes after it is told. ENOENT and the like: one of the paths; ENOSPC:
+ * the peer's inotify watches are used up. It ends only when it is given up. */
+#define RECORD_args_watch(F, O, X)                                                                 \
+	F(X, UINT, unused, OPS_ANY)                                                                \
+	F(X, BOOL, recursive, 0) /* directories with all that is below, new ones too */            \
+	F(X, LIST, paths, 256)   /* of watch_path */
+#define RECORD_result_watch(F, O, X)
+
 #define OPS_peer(OP)                                                                               \
 	OP(1, HELLO, hello, NONE, OP_REPEATABLE, "opens or resumes a session")                     \
 	OP(2, GRANTED, granted, NONE, OP_EVENT, "the permissions granted to you changed")          \
 	OP(3, UNPAIRED, unpaired, NONE, OP_EVENT, "you are not paired any more")                   \
-	OP(10, LOOKUP, lookup, FS_RO, OP_REPEATABLE | OP_KEEPS_REPLY, "finds a name in a directory") \
+	OP(10, LOOKUP, lookup, FS_RO, OP_REPEATABLE | OP_KEEPS_REPLY,                              \
+	   "finds a name in a directory")                                                          \
 	OP(11, FORGET, forget, FS_RO, OP_EVENT, "gives back references to nodes")                  \
 	OP(12, GETATTR, getattr, FS_RO, OP_REPEATABLE, "attributes of a node")                     \
 	OP(13, SETATTR, setattr, FS_RW, OP_MUTATES, "changes attributes")                          \
@@ -406,11 +445,13 @@ enum lock_kind {
 	OP(53, REMOVEXATTR, removexattr, FS_RW, OP_MUTATES, "removes an extended attribute")       \
 	OP(54, STATFS, statfs, FS_RO, OP_REPEATABLE, "space of the file system")                   \
 	OP(55, ACCESS, access, FS_RO, OP_REPEATABLE, "may the server's user do this")              \
-	OP(56, EXPORTS, exports, FS_RO, OP_REPEATABLE, "what the exported directories are called there")
+	OP(56, EXPORTS, exports, FS_RO, OP_REPEATABLE,                                             \
+	   "what the exported directories are called there")                                       \
+	OPS_jobs(OP) OP(80, WATCH, watch, FS_RO, OP_STREAMS, "tells of changes to files")
 
 enum op_peer_number { OPS_peer(OP_NUMBER) };
 OPS_peer(OP_DECLARE)
 
-extern const struct op_table ops_peer;
+    extern const struct op_table ops_peer;
 
 #endif
