@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "daemon/serve/place.h"
 #include "daemon/serve/serve_private.h"
 
 #define FIRST_OP OP_LOOKUP
@@ -178,6 +179,29 @@ fail:
 const struct service *serve_service(const struct serve *serve)
 {
 	return &serve->service;
+}
+
+int serve_find_place(const struct serve *serve, struct bytes path, struct place *ret_place)
+{
+	return place_find(&serve->exports, serve->mounts, path, ret_place);
+}
+
+struct mounts *serve_mounts(const struct serve *serve)
+{
+	return serve->mounts;
+}
+
+int serve_open_directory(const struct serve *serve, struct bytes path)
+{
+	struct place place;
+	int error = serve_find_place(serve, path, &place);
+
+	if (error < 0)
+		return error;
+	if (S_ISDIR(place.look.stx.stx_mode))
+		return place.look.fd;
+	confine_look_close(&place.look);
+	return -ENOTDIR;
 }
 
 static void on_sweep_closed(uv_handle_t *handle)

@@ -8,6 +8,8 @@
 #include "daemon/net/request.h"
 #include "daemon/serve/exports.h"
 
+struct mounts;
+struct place;
 struct serve;
 
 struct serve_options {
@@ -28,6 +30,14 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 
 /* The room, for daemon/net; valid until serve_free. */
 const struct service *serve_service(const struct serve *serve);
+
+/* For other rooms, on their threads, until serve_free: place_find (place.h) in what is served, and
+ * what place_find_below needs. */
+int serve_find_place(const struct serve *serve, struct bytes path, struct place *ret_place);
+struct mounts *serve_mounts(const struct serve *serve);
+/* The directory that a path leads to, as an O_PATH descriptor. Blocks. Returns it, or -errno as
+ * place_find; -ENOTDIR. */
+int serve_open_directory(const struct serve *serve, struct bytes path);
 
 /* All sessions are closed. Calls `done` when the last work of the pool has ended, perhaps at once;
  * serve_free comes after it. */
