@@ -10,6 +10,7 @@
 #include "daemon/options_print.h"
 #include "daemon/paired.h"
 #include "daemon/permissions.h"
+#include "daemon/relay.h"
 
 /* A text field as a string. Returns false, having answered, if it is too long or has NUL. */
 static bool take_text(struct control_call *call, struct bytes text, char *buffer, size_t size)
@@ -433,6 +434,19 @@ static void on_ctl_pair_answer(void *arg, struct control_call *call,
 	pairing_room_answer(daemon->pairing_room, call, args);
 }
 
+/* --- what a peer is asked --------------------------------------------------------------------- */
+
+static void on_ctl_call(void *arg, struct control_call *call, const struct args_ctl_call *args)
+{
+	struct paired *paired = take_peer(arg, call, args->peer);
+	struct net_peer_status status;
+
+	if (!paired)
+		return;
+	net_peer_get_status(paired->net, &status);
+	relay_call(net_peer_transport(paired->net), paired->record.name, status.error, call, args);
+}
+
 const struct control_actions actions_table = {
     .ctl_status = on_ctl_status,
     .ctl_stop = on_ctl_stop,
@@ -447,4 +461,5 @@ const struct control_actions actions_table = {
     .ctl_peer_allow = on_ctl_peer_allow,
     .ctl_pair = on_ctl_pair,
     .ctl_pair_answer = on_ctl_pair_answer,
+    .ctl_call = on_ctl_call,
 };

@@ -37,10 +37,28 @@ void control_fail(struct control_call *call, int error, const char *format, ...)
 void control_event(struct control_call *call, uint16_t op, const void *args);
 
 /* `cancelled(cancel_arg)` is called once if the caller gives up or goes before the call is
- * answered. The room then stops its work; it still answers, before or after that returns, and the
- * answer is dropped if nobody is there. */
+ * answered, or before its stream ends. The room then stops its work; it still answers or ends the
+ * stream, before or after that returns, and that is dropped if nobody is there. */
 void control_on_cancel(struct control_call *call, void (*cancelled)(void *cancel_arg),
 		       void *cancel_arg);
+
+/*
+ * Streams to the caller. control_stream_begin answers like control_reply, but the call lives on as
+ * a stream until control_stream_end. Nothing is queued beyond the window: of what was written, at
+ * most OPS_CTL_WINDOW bytes are those for which the caller has not given credit. `credit` is called
+ * when it has: so many bytes of `channel` are dealt with. Returns 0 or -errno; then nothing was
+ * answered.
+ */
+int control_stream_begin(struct control_call *call, const void *result,
+			 void (*credit)(void *credit_arg, unsigned channel, size_t bytes),
+			 void *credit_arg);
+/* Bytes that may be written now. */
+size_t control_stream_room(const struct control_call *call);
+/* Sends data (copied), at most FRAME_STREAM_DATA_MAX bytes and at most the room. Returns 0, also if
+ * the caller has gone, or -errno. */
+int control_stream_write(struct control_call *call, unsigned channel, struct bytes data);
+/* Ends it, with 0 or the negative errno why it broke; `call` is gone. */
+void control_stream_end(struct control_call *call, int error);
 
 /* Equal for calls of the same connection, never 0, and never used again by another one: how
  * CTL_PAIR_ANSWER finds its CTL_PAIR. */

@@ -1,9 +1,11 @@
 /*
- * A call is in the list of its connection until it is answered or the connection ends. An answer
- * to a call whose connection has ended only frees it, so the daemon's side needs no special case.
+ * A call is in the list of its connection until it is answered, or its stream is ended, or the
+ * connection ends. An answer to a call whose connection has ended only frees it, so the daemon's
+ * side needs no special case.
  */
 #include "daemon/control/control_connection.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +23,10 @@ struct control_call {
 	const struct op *op;
 	void (*cancelled)(void *arg);
 	void *cancel_arg;
+	/* Of a stream; else NULL. */
+	void (*credit)(void *arg, unsigned channel, size_t bytes);
+	void *credit_arg;
+	size_t room;
 };
 
 /* Every request's decoded args; on the stack of one dispatch. */
@@ -68,6 +74,15 @@ static void send_reason(struct control_connection *connection, uint64_t id, char
 		if ((unsigned char)*c >= 0x80)
 			*c = '?';
 	send_frame(connection, &frame, &args_ctl_reason_record, &args, &r);
+}
+
+static struct control_call *find_call(struct control_connection *connection, uint64_t id)
+{
+	struct control_call *call = connection->calls;
+
+	while (call && call->id != id)
+		call = call->next;
+	return call;
 }
 
 static void unlink_call(struct control_connection *connection, struct control_call *call)
@@ -143,6 +158,78 @@ uint64_t control_connection(const struct control_call *call)
 	return call->connection ? call->connection->number : 0;
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+
+int control_stream_begin(struct control_call *call, const void *result,
+			 void (*credit)(void *credit_arg, unsigned channel, size_t bytes),
+			 void *credit_arg)
+{
+	struct frame frame = {.kind = FRAME_REPLY, .id = call->id};
+	int r = 0;
+
+	assert((call->op->flags & OP_STREAMS) && !call->credit);
+	if (call->connection)
+		send_frame(call->connection, &frame, call->op->result, result, &r);
+	if (r < 0)
+		return r;
+	call->credit = credit;
+	call->credit_arg = credit_arg;
+	call->room = OPS_CTL_WINDOW;
+	return 0;
+}
+
+size_t control_stream_room(const struct control_call *call)
+{
+	return call->room;
+}
+
+int control_stream_write(struct control_call *call, unsigned channel, struct bytes data)
+{
+	struct frame frame = {
+	    .kind = FRAME_DATA, .id = frame_stream(call->id, channel, false), .body = data};
+	int r = 0;
+
+	if (!call->credit || channel >= FRAME_CHANNELS || data.size > call->room)
+		return -EINVAL;
+	if (!call->connection)
+		return 0;
+	send_frame(call->connection, &frame, NULL, NULL, &r);
+	if (r == 0)
+		call->room -= data.size;
+	return r;
+}
+
+void control_stream_end(struct control_call *call, int error)
+{
+	struct frame frame = {.kind = FRAME_END,
+			      .id = frame_stream(call->id, 0, false),
+			      .status = error_from_errno(error)};
+	int r;
+
+	assert(call->credit);
+	if (call->connection)
+		send_frame(call->connection, &frame, NULL, NULL, &r);
+	call_finish(call);
+}
+
+static int handle_credit(struct control_connection *connection, const struct frame *frame,
+			 const char **ret_error)
+{
+	struct control_call *call = find_call(connection, frame->id / 8);
+
+	if (!call || !call->credit)
+		return 0; /* it has ended meanwhile */
+	if (!(frame->id & 1) || frame->status > OPS_CTL_WINDOW - call->room) {
+		*ret_error = "more credit than a stream's window";
+		return -EBADMSG;
+	}
+	call->room += frame->status;
+	call->credit(call->credit_arg, (unsigned)(frame->id / 2 % FRAME_CHANNELS), frame->status);
+	return 0;
+}
+
+/* --- what comes ------------------------------------------------------------------------------- */
+
 /* At most once; the call may be answered, and so freed, in there. */
 static void call_cancel(struct control_call *call)
 {
@@ -185,11 +272,10 @@ static int handle_request(struct control_connection *connection, const struct fr
 	r = codec_decode(op->args, &body, &args, ret_error);
 	if (r < 0)
 		return r;
-	for (call = connection->calls; call; call = call->next)
-		if (call->id == frame->id) {
-			*ret_error = "request id: in use";
-			return -EBADMSG;
-		}
+	if (find_call(connection, frame->id)) {
+		*ret_error = "request id: in use";
+		return -EBADMSG;
+	}
 	if (connection->n_calls >= CONTROL_CALLS_MAX) {
 		send_status(connection, frame->id, -EBUSY);
 		return 0;
@@ -220,14 +306,14 @@ int control_connection_frame(struct control_connection *connection, struct bytes
 	case FRAME_REQUEST:
 		return handle_request(connection, &frame, ret_error);
 	case FRAME_CANCEL:
-		for (call = connection->calls; call; call = call->next)
-			if (call->id == frame.id)
-				break;
+		call = find_call(connection, frame.id);
 		if (call)
 			call_cancel(call);
 		return 0;
+	case FRAME_CREDIT:
+		return handle_credit(connection, &frame, ret_error);
 	default:
-		*ret_error = "kind: neither a request nor a cancel";
+		*ret_error = "kind: neither a request nor a cancel nor credit";
 		return -EBADMSG;
 	}
 }

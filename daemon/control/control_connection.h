@@ -7,7 +7,9 @@
 
 #include "daemon/control/control.h"
 
-#define CONTROL_CALLS_MAX 16 /* unanswered at once; one more is answered with EBUSY */
+/* Unanswered and streaming at once; one more is answered with EBUSY. As many writes of 128 KiB as
+ * keep a program's standard input flowing at a round trip of 20 ms. */
+#define CONTROL_CALLS_MAX 64
 
 struct control_connection {
 	uint64_t number; /* of control_connection() */
@@ -17,7 +19,7 @@ struct control_connection {
 	void (*send)(void *arg, struct buffer *frame);
 	void *arg;
 
-	struct control_call *calls; /* not answered yet */
+	struct control_call *calls; /* not answered yet, or streaming */
 	unsigned n_calls;
 };
 

@@ -16,10 +16,10 @@
 #include "daemon/log.h"
 #include "proto/frame.h"
 
-#define CLIENTS_MAX    64
+#define CLIENTS_MAX    512 /* each loopsyctl exec is one */
 #define READ_SIZE      4096
-#define UNSENT_MAX     (1024 * 1024) /* replies waiting: above it nothing more is read */
-#define UNSENT_ALL_MAX (8 * 1024 * 1024)
+#define UNSENT_MAX     (1024 * 1024)     /* replies waiting: above it nothing more is read */
+#define UNSENT_ALL_MAX (8 * 1024 * 1024) /* beside what the windows of its streams allow */
 
 struct control_client {
 	struct control_connection connection;
@@ -176,12 +176,13 @@ static void on_written(uv_write_t *request, int status)
 static void client_send(void *arg, struct buffer *frame)
 {
 	struct control_client *client = arg;
+	size_t most = UNSENT_ALL_MAX + (size_t)client->connection.n_calls * OPS_CTL_WINDOW;
 	struct write *write = NULL;
 	uv_buf_t buf = uv_buf_init((char *)frame->data, (unsigned)frame->size);
 
 	if (client->closing)
 		goto failed;
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > UNSENT_ALL_MAX)
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > most)
 		goto failed;
 	write = malloc(sizeof(*write));
 	if (!write)

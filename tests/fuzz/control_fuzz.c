@@ -12,6 +12,8 @@ struct fake {
 	struct control_connection connection;
 	struct control_call *parked[PARKED_MAX]; /* NULL once answered */
 	unsigned n_parked;
+	struct control_call *streams[PARKED_MAX]; /* NULL once ended */
+	unsigned n_streams;
 };
 
 /* What we send must be whole frames of the table. */
@@ -69,7 +71,47 @@ static void on_rename(void *arg, struct control_call *call, const struct args_ct
 		     (const char *)args->name.data);
 }
 
+static void on_stream_cancelled(void *arg)
+{
+	struct control_call **call = arg;
+
+	control_stream_end(*call, -4);
+	*call = NULL;
+}
+
+static void on_credit(void *arg, unsigned channel, size_t bytes)
+{
+	struct control_call **call = arg;
+
+	if (channel > 3 || bytes > OPS_CTL_WINDOW || control_stream_room(*call) > OPS_CTL_WINDOW)
+		abort();
+}
+
+/* A stream of what the caller sent. */
+static void on_call(void *arg, struct control_call *call, const struct args_ctl_call *args)
+{
+	struct fake *fake = arg;
+	struct control_call **slot = &fake->streams[fake->n_streams];
+	struct bytes data = args->args;
+
+	if (fake->n_streams == PARKED_MAX) {
+		control_fail(call, -1, "%s", "");
+		return;
+	}
+	fake->n_streams++;
+	*slot = call;
+	control_on_cancel(call, on_stream_cancelled, slot);
+	if (control_stream_begin(call, &(struct result_ctl_call){.result = data}, on_credit, slot) <
+	    0)
+		abort();
+	if (data.size > FRAME_STREAM_DATA_MAX)
+		data.size = FRAME_STREAM_DATA_MAX;
+	if (control_stream_write(call, args->op % 4, data) < 0)
+		abort();
+}
+
 static const struct control_actions actions = {
+    .ctl_call = on_call,
     .ctl_pair = on_pair,
     .ctl_peer_show = on_show,
     .ctl_peer_rename = on_rename,

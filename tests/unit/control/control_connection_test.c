@@ -15,6 +15,9 @@ struct fake {
 	char name[300];
 	unsigned n_cancelled;
 	bool answer_in_cancel;
+	bool streaming;
+	unsigned credit_channel;
+	size_t credit;
 };
 
 static void fake_send(void *arg, struct buffer *frame)
@@ -43,7 +46,9 @@ static void fake_cancelled(void *arg)
 	struct fake *fake = arg;
 
 	fake->n_cancelled++;
-	if (fake->answer_in_cancel)
+	if (fake->streaming)
+		control_stream_end(fake->parked, -EINTR);
+	else if (fake->answer_in_cancel)
 		control_fail(fake->parked, -ECANCELED, "cancelled");
 }
 
@@ -55,7 +60,27 @@ static void fake_pair(void *arg, struct control_call *call, const struct args_ct
 	control_on_cancel(call, fake_cancelled, fake);
 }
 
+static void fake_credit(void *arg, unsigned channel, size_t bytes)
+{
+	struct fake *fake = arg;
+
+	fake->credit_channel = channel;
+	fake->credit += bytes;
+}
+
+static void fake_call(void *arg, struct control_call *call, const struct args_ctl_call *args)
+{
+	struct result_ctl_call result = {.result = control_text("result")};
+	struct fake *fake = arg;
+
+	fake->parked = call;
+	control_on_cancel(call, fake_cancelled, fake);
+	fake->streaming = true;
+	cr_assert_eq(control_stream_begin(call, &result, fake_credit, fake), 0);
+}
+
 static const struct control_actions actions = {
+    .ctl_call = fake_call,
     .ctl_stop = fake_stop,
     .ctl_peer_show = fake_show,
     .ctl_pair = fake_pair,
@@ -284,5 +309,88 @@ Test(control_connection, cancels_when_the_caller_goes_and_drops_the_answer)
 	cr_assert_eq(fake.n_cancelled, 2);
 	cr_assert_eq(fake.connection.n_calls, 0);
 	cr_assert_eq(fake.sent.size, 0);
+	fake_deinit(&fake);
+}
+
+/* --- streams ---------------------------------------------------------------------------------- */
+
+static int stream(struct fake *fake, uint64_t id)
+{
+	return request(fake, id, OP_CTL_CALL, &args_ctl_call_record,
+		       &(struct args_ctl_call){.peer = control_text("desk"), .op = 60});
+}
+
+static int give_credit(struct fake *fake, uint64_t id, unsigned channel, size_t bytes)
+{
+	return feed(fake,
+		    &(struct frame){.kind = FRAME_CREDIT,
+				    .id = frame_stream(id, channel, true),
+				    .status = bytes},
+		    NULL, NULL);
+}
+
+Test(control_connection, streams_after_the_reply_and_ends)
+{
+	struct fake fake;
+	struct frame frame;
+	size_t at = 0;
+
+	fake_init(&fake);
+	cr_assert_eq(stream(&fake, 5), 0);
+	cr_assert_eq(control_stream_write(fake.parked, 1, control_text("hello")), 0);
+	control_stream_end(fake.parked, -ENOTCONN);
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(frame.kind, FRAME_REPLY);
+	cr_assert_eq(frame.id, 5);
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(frame.kind, FRAME_DATA);
+	cr_assert_eq(frame.id, frame_stream(5, 1, false));
+	cr_assert_eq(frame.body.size, 5);
+	cr_assert_eq(memcmp(frame.body.data, "hello", 5), 0);
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(frame.kind, FRAME_END);
+	cr_assert_eq(error_to_errno(frame.status), -ENOTCONN);
+	cr_assert_eq(fake.connection.n_calls, 0);
+	fake_deinit(&fake);
+}
+
+Test(control_connection, streams_no_more_than_the_window_until_there_is_credit)
+{
+	static uint8_t zeros[FRAME_STREAM_DATA_MAX];
+	struct bytes data = {zeros, sizeof(zeros)};
+	struct fake fake;
+
+	fake_init(&fake);
+	cr_assert_eq(stream(&fake, 5), 0);
+	while (control_stream_room(fake.parked) >= data.size)
+		cr_assert_eq(control_stream_write(fake.parked, 0, data), 0);
+	cr_assert_eq(control_stream_write(fake.parked, 0, data), -EINVAL);
+	cr_assert_eq(give_credit(&fake, 5, 2, 1000), 0);
+	cr_assert_eq(fake.credit, 1000);
+	cr_assert_eq(fake.credit_channel, 2);
+	cr_assert_eq(control_stream_room(fake.parked), OPS_CTL_WINDOW % data.size + 1000);
+	/* More than was sent, and for a stream that is not there. */
+	cr_assert_eq(give_credit(&fake, 5, 0, OPS_CTL_WINDOW), -EBADMSG);
+	cr_assert_eq(give_credit(&fake, 6, 0, 1), 0);
+	fake_deinit(&fake);
+	cr_assert_eq(fake.n_cancelled, 1, "the room is told that the caller has gone");
+	cr_assert_eq(fake.credit, 1000);
+}
+
+Test(control_connection, cancels_a_stream)
+{
+	struct fake fake;
+	struct frame frame;
+	size_t at = 0;
+
+	fake_init(&fake);
+	cr_assert_eq(stream(&fake, 5), 0);
+	cr_assert_eq(feed(&fake, &(struct frame){.kind = FRAME_CANCEL, .id = 5}, NULL, NULL), 0);
+	cr_assert_eq(fake.n_cancelled, 1);
+	cr_assert(next_sent(&fake, &at, &frame)); /* the reply */
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(frame.kind, FRAME_END);
+	cr_assert_eq(error_to_errno(frame.status), -EINTR);
+	cr_assert_eq(fake.connection.n_calls, 0);
 	fake_deinit(&fake);
 }
