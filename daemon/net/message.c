@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A payload that is not lent is copied once, to where it is sent from. */
 int message_new(struct message **ret_message, const struct frame *frame,
 		const struct record *record, const void *value, void (*release)(void *arg),
 		void *release_arg)
@@ -12,24 +13,29 @@ int message_new(struct message **ret_message, const struct frame *frame,
 	struct buffer head = {.limit = FRAME_LENGTH_SIZE + FRAME_MAX};
 	struct bytes payload = {0};
 	struct message *message;
+	size_t n_copied;
 	int r;
 
-	r = frame_encode(frame, record, value, &head, release ? &payload : NULL);
+	r = frame_encode(frame, record, value, &head, &payload);
 	if (r < 0)
 		goto out;
+	n_copied = release ? 0 : payload.size;
 	r = -ENOMEM;
-	message = malloc(sizeof(*message) + head.size);
+	message = malloc(sizeof(*message) + head.size + n_copied);
 	if (!message)
 		goto out;
 	*message = (struct message){
 	    .n_refs = 1,
 	    .is_reply = frame->kind == FRAME_REPLY,
-	    .payload = payload,
 	    .release = release,
 	    .release_arg = release_arg,
-	    .head_size = head.size,
+	    .head_size = head.size + n_copied,
 	};
 	memcpy(message->head, head.data, head.size);
+	if (n_copied > 0)
+		memcpy(message->head + head.size, payload.data, n_copied);
+	if (release)
+		message->payload = payload;
 	*ret_message = message;
 	r = 0;
 out:
