@@ -2,11 +2,12 @@
  * A stream is `window` bytes ahead of its reader. The window is judged once per lap, that is, each
  * time that as many bytes as it holds have been read:
  *
- *     first read ──► candidate ──(a read at `next`)──► sequential ──► window doubles or halves
+ *     first read ──► candidate ──(a read at `next`)──► sequential ──► window grows or halves
  *                                                                     with each lap
  *
  * Judging by the time of a lap needs no estimate of bandwidth, and follows whatever is narrowest:
- * the link, the peer's disk or the program.
+ * the link, the peer's disk or the program. More than that has under way in a round trip is of no
+ * use: it only waits here, and by the time that it is asked for has left the processor's caches.
  */
 #include "fs/read_window.h"
 
@@ -15,12 +16,12 @@
 
 #include "proto/ops_peer.h"
 
-#define PAGE         4096
-#define LAP_FAST_US  250000
-#define LAP_SLOW_US  500000
-#define REORDER      (256 * 1024) /* how far requests of one stream overtake each other */
-#define EAGER_SIZE   (64 * 1024)  /* a first read at 0 of so much comes from a sequential reader */
-#define BYTES_PER_US 1200         /* the fastest link that the target is made for */
+#define PAGE        4096
+#define LAP_FAST_US 250000
+#define LAP_SLOW_US 500000
+#define REORDER     (256 * 1024) /* how far requests of one stream overtake each other */
+#define BATCH       (512 * 1024) /* asked for at once: wakes both ends less often */
+#define EAGER_SIZE  (64 * 1024)  /* a first read at 0 of so much comes from a sequential reader */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -32,11 +33,13 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-uint64_t read_window_target(uint64_t rtt_us)
+/* Half as much again as is under way at the pace of the last lap, and what a LAN needs. As long as
+ * it is the window that sets the pace, a lap takes a round trip, and the target is larger. */
+static uint64_t window_target(uint64_t window, uint64_t lap_us, uint64_t rtt_us)
 {
-	if (rtt_us >= (READ_WINDOW_MAX - READ_WINDOW_LAN) / BYTES_PER_US)
-		return READ_WINDOW_MAX;
-	return READ_WINDOW_LAN + rtt_us * BYTES_PER_US;
+	uint64_t under_way = window * rtt_us / max_u64(lap_us, 1);
+
+	return min_u64(READ_WINDOW_LAN + under_way + under_way / 2, READ_WINDOW_MAX);
 }
 
 static struct read_stream *stream_find(struct read_window *window, uint64_t offset)
@@ -84,7 +87,8 @@ static void stream_judge(const struct read_window *window, struct read_stream *s
 	if (stream->next < stream->lap_end)
 		return;
 	if (lap < LAP_FAST_US + 2 * rtt_us)
-		stream->window = min_u64(stream->window * 2, read_window_target(rtt_us));
+		stream->window =
+		    min_u64(stream->window * 2, window_target(stream->window, lap, rtt_us));
 	else if (lap > LAP_SLOW_US + 2 * rtt_us)
 		stream->window = max_u64(stream->window / 2, READ_WINDOW_MIN);
 	if (window->max > 0)
@@ -126,6 +130,9 @@ struct read_range read_window_feed(struct read_window *window, uint64_t offset, 
 	range.offset = max_u64(stream->ahead, stream->next);
 	want = stream->next + stream->window;
 	if (range.offset >= want)
+		return none;
+	if (want < file_end && range.offset > stream->next &&
+	    want - range.offset < min_u64(stream->window / 4, BATCH))
 		return none;
 	if (want < file_end)
 		range.end = range.offset + (want - range.offset) / OPS_IO_MAX * OPS_IO_MAX;

@@ -13,7 +13,7 @@
 
 #define READ_WINDOW_STREAMS 4
 #define READ_WINDOW_MIN     (256 * 1024)
-#define READ_WINDOW_LAN     (8 * 1024 * 1024)
+#define READ_WINDOW_LAN     (2 * 1024 * 1024)
 #define READ_WINDOW_MAX     (32 * 1024 * 1024)
 
 struct read_stream {
@@ -37,15 +37,13 @@ struct read_range {
 	uint64_t end;
 };
 
-/* How far ahead is enough for a round trip of that many microseconds. */
-uint64_t read_window_target(uint64_t rtt_us);
-
 /*
  * Tells of a read and returns what to fetch beyond it: whole multiples of OPS_IO_MAX, except for
  * the last piece before `file_end`, the size of the file as far as it is known.
  *
- * A window that is read through fast grows, up to the target; one that lasts longer than data may
- * be kept shrinks: so a slow reader or a slow link never fetches what will be thrown away.
+ * A window that is read through fast grows, up to READ_WINDOW_LAN and what a round trip holds; one
+ * that lasts longer than data may be kept shrinks: so a slow reader or a slow link never fetches
+ * what will be thrown away.
  */
 struct read_range read_window_feed(struct read_window *window, uint64_t offset, uint64_t size,
 				   uint64_t file_end, uint64_t now_us, uint64_t rtt_us);

@@ -31,6 +31,8 @@
 #define WRITE_PARTS   64
 #define WRITE_SIZE    (128 * 1024) /* bytes encrypted at once, about */
 #define DOUBT_MS      100
+#define FIRST_PINGS   4 /* soon after each other: the first are made while much else begins */
+#define FIRST_PING_MS 20
 #define RATE_SPAN_US  100000
 #define RATE_MIN      (64 * 1024)
 #define QUIET_SIZE    (1024 * 1024) /* less moved between two pings: the link is idle */
@@ -288,7 +290,7 @@ static void on_timer(uv_timer_t *timer)
 
 static void on_pong(struct link *link, uint64_t token)
 {
-	uint64_t sample = now_us() - link->ping_at_us;
+	uint64_t sample = now_us() - link->ping_at_us, ping_ms = link->times.ping_ms;
 
 	if (token != link->ping_token || link->ping == PING_NONE || link->ping == PING_WANTED)
 		return;
@@ -297,12 +299,15 @@ static void on_pong(struct link *link, uint64_t token)
 	/* What a queue of bulk added to a round trip is not delay. */
 	if (link->received >= BULK_RECEIVED)
 		link->ping_saw_bulk = true;
-	if (link->rtt_us == 0 || (link->ping_saw_bulk && sample < link->rtt_us))
+	/* Less than before is nearer to the truth: what is more may be a busy machine's. */
+	if (link->rtt_us == 0 || sample < link->rtt_us)
 		link->rtt_us = sample;
 	else if (!link->ping_saw_bulk)
 		link->rtt_us = (7 * link->rtt_us + sample) / 8;
 	link->ping = PING_NONE;
-	uv_timer_start(&link->timer, on_timer, link->times.ping_ms, 0);
+	if (link->ping_token < FIRST_PINGS && FIRST_PING_MS < ping_ms)
+		ping_ms = FIRST_PING_MS;
+	uv_timer_start(&link->timer, on_timer, ping_ms, 0);
 	if (link->ping_was_alone)
 		link->handler->confirmed(link->arg, link);
 }
