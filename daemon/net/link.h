@@ -29,8 +29,9 @@ struct link_handler {
 	void (*closed)(void *arg, struct link *link, int error, const char *why);
 };
 
-/* Above so many queued bytes, those who answer requests wait for `drained`. */
-#define LINK_QUEUE_MARK (4 * 1024 * 1024)
+/* Above so many queued bytes, those who answer requests wait for `drained`. What is queued was read
+ * too early: it has left the processor's caches by the time that it is encrypted. */
+#define LINK_QUEUE_MARK (1024 * 1024)
 
 /* Takes over an open conn. `handler` is borrowed. Returns 0 or -ENOMEM (conn is not touched). */
 int link_new(struct conn_room *room, struct conn *conn, const struct link_times *times,
