@@ -11,7 +11,7 @@
 
 #include "proto/errors.h"
 
-#define READ_SIZE 16384
+#define READ_SIZE (256 * 1024) /* what a socket may hold */
 
 static int64_t now_ms(void)
 {
@@ -121,12 +121,12 @@ static void keep_reason(struct local_client *client, struct bytes body)
 
 	if (codec_decode(&args_ctl_reason_record, &body, &reason, NULL) < 0)
 		return;
+	client->reason_id = reason.id;
 	memcpy(client->reason, reason.text.data, reason.text.size);
 	client->reason[reason.text.size] = '\0';
 }
 
-/* What has been read so far: 1 and a frame, 0 when more is needed, -EBADMSG. */
-static int take_frame(struct local_client *client, struct frame *ret_frame)
+int local_client_take(struct local_client *client, struct frame *ret_frame)
 {
 	while (client->input.size > client->n_read) {
 		struct bytes input = {client->input.data + client->n_read,
@@ -149,34 +149,41 @@ static int take_frame(struct local_client *client, struct frame *ret_frame)
 	return 0;
 }
 
+int local_client_fill(struct local_client *client)
+{
+	ssize_t n;
+	int r;
+
+	if (client->n_read > 0) {
+		client->input.size -= client->n_read;
+		memmove(client->input.data, client->input.data + client->n_read,
+			client->input.size);
+		client->n_read = 0;
+	}
+	r = buffer_reserve(&client->input, READ_SIZE);
+	if (r < 0)
+		return r;
+	do
+		n = recv(client->fd, client->input.data + client->input.size, READ_SIZE, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	client->input.size += (size_t)n;
+	return n > 0 ? 0 : -ECONNRESET;
+}
+
 int local_client_receive(struct local_client *client, int timeout_ms, struct frame *ret_frame)
 {
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
 
 	for (;;) {
-		int r = take_frame(client, ret_frame);
-		ssize_t n;
+		int r = local_client_take(client, ret_frame);
 
 		if (r != 0)
 			return r < 0 ? r : 0;
-		if (client->n_read > 0) {
-			client->input.size -= client->n_read;
-			memmove(client->input.data, client->input.data + client->n_read,
-				client->input.size);
-			client->n_read = 0;
-		}
-		r = buffer_reserve(&client->input, READ_SIZE);
-		if (r < 0)
-			return r;
-		n = recv(client->fd, client->input.data + client->input.size, READ_SIZE, 0);
-		if (n > 0)
-			client->input.size += (size_t)n;
-		else if (n == 0 || errno == ECONNRESET)
-			return -ECONNRESET;
-		else if (errno == EAGAIN)
+		r = local_client_fill(client);
+		if (r == -EAGAIN)
 			r = wait_for(client->fd, POLLIN, deadline);
-		else if (errno != EINTR)
-			return -errno;
 		if (r < 0)
 			return r;
 	}

@@ -16,6 +16,7 @@ struct local_client {
 	struct buffer input;
 	size_t n_read;                     /* bytes of input that are dealt with */
 	char reason[OPS_CTL_TEXT_MAX + 1]; /* why the last request failed; may be empty */
+	uint64_t reason_id;                /* of which request */
 };
 
 /* How long a daemon that is alive may take for an answer, in milliseconds. */
@@ -35,6 +36,12 @@ int local_client_send(struct local_client *client, uint16_t op, const void *args
  * -ECONNRESET when the daemon has gone, or -EBADMSG.
  */
 int local_client_receive(struct local_client *client, int timeout_ms, struct frame *ret_frame);
+
+/* The two halves of it. Takes the next frame of what was read: 1, 0 when there is none, -EBADMSG.
+ */
+int local_client_take(struct local_client *client, struct frame *ret_frame);
+/* Reads what there is, once: 0, -EAGAIN when there is nothing, -ECONNRESET or another -errno. */
+int local_client_fill(struct local_client *client);
 
 /* Sends a request and waits for its reply, dropping events. `result` may be NULL. Returns 0 or
  * -errno, the daemon's or as above. */

@@ -1,0 +1,71 @@
+/*
+ * Remote: calls to peers through loopsyd (CTL_CALL), several and their streams under way at once.
+ *
+ * Nothing here waits, but for remote_ask: remote_turn takes in and sends what can be taken in and
+ * sent now, and everything is told through the handlers, from within remote_turn only. So it goes
+ * into a poll loop beside a terminal, pipes and signals:
+ *
+ *     poll_fd = remote_poll(remote);  poll(…);  r = remote_turn(remote);
+ */
+#ifndef CTL_REMOTE_H
+#define CTL_REMOTE_H
+
+#include <poll.h>
+
+#include "ctl/local_client.h"
+#include "proto/ops_peer.h"
+
+struct remote;
+struct remote_call;
+
+struct remote_reply {
+	int error;          /* 0 or a negative errno */
+	const char *reason; /* of an error: a line for people, unescaped; may be empty */
+	const void *result; /* the operation's result; NULL with an error. Valid during the call */
+	struct bytes encoded; /* the same, as it came */
+};
+
+struct remote_handler {
+	/* The answer. After it the call is gone, unless it succeeded and the operation streams. */
+	void (*reply)(void *arg, const struct remote_reply *reply);
+	/* Stream data, valid during the call; remote_consumed gives credit for it. */
+	void (*data)(void *arg, unsigned channel, struct bytes data);
+	/* The stream is over, 0 or why it broke; the call is gone. */
+	void (*end)(void *arg, int error);
+};
+
+/* Connects, as local_client_new. */
+int remote_new(const char *path, struct remote **ret_remote);
+/* Closes: what is under way is given up, nothing is called. NULL is fine. Returns NULL. */
+struct remote *remote_free(struct remote *remote);
+
+/* For requests to loopsyd itself, while no call is under way. */
+struct local_client *remote_client(struct remote *remote);
+
+/* Asks a peer; `args` is the operation's struct and copied. `handler` may be NULL, if nobody wants
+ * to know. Returns 0 or -errno (nothing is called then). `ret_call` may be NULL. */
+int remote_call(struct remote *remote, const char *peer, uint16_t op, const void *args,
+		const struct remote_handler *handler, void *arg, struct remote_call **ret_call);
+/* So many bytes of a stream are dealt with. */
+void remote_consumed(struct remote_call *call, unsigned channel, size_t bytes);
+/* Gives it up, also on the peer; nothing is called any more, `call` is gone. */
+void remote_cancel(struct remote_call *call);
+
+/* Calls that may still be made before loopsyd would refuse. */
+unsigned remote_room(const struct remote *remote);
+
+/* The descriptor and what to wait for. */
+struct pollfd remote_poll(const struct remote *remote);
+/* Sends and takes in what it can without waiting. Returns 0, -ECONNRESET when loopsyd has gone,
+ * -EBADMSG or another -errno: it is of no use any more then. */
+int remote_turn(struct remote *remote);
+
+/*
+ * Asks a peer and waits for the answer, turning meanwhile. The result's bytes are valid until the
+ * next remote_ask. Not for operations that stream. Returns 0 or -errno; `ret_reason` then is what
+ * was said about it (may be empty, valid as long).
+ */
+int remote_ask(struct remote *remote, const char *peer, uint16_t op, const void *args, void *result,
+	       const char **ret_reason);
+
+#endif
