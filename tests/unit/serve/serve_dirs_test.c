@@ -4,7 +4,7 @@
 #include "proto/codec.h"
 #include "tests/unit/serve/serve_fake.h"
 
-TestSuite(serve_dirs, .init = scratch_init, .fini = scratch_fini);
+TestSuite(serve_dirs, .init = scratch_init_for_many, .fini = scratch_fini);
 
 static struct serve_fake fake;
 

@@ -4,7 +4,7 @@
 
 #include "proto/codec.h"
 
-#define DEADLINE_MS 60000
+#define DEADLINE_MS 300000 /* for what must happen, on a machine however slow */
 
 /* --- request.h -------------------------------------------------------------------------------- */
 
