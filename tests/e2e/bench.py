@@ -23,7 +23,7 @@ def run_bench(t, *arguments):
         return done.stdout, json.load(values)
 
 
-@test(timeout=600)
+@test(timeout=900)
 def all_rows_are_measured_for_everyone(t):
     table, (values,) = run_bench(t, "--baseline", t.build, "--only",
                                  "loopsy,before,sshfs,tls")
@@ -33,7 +33,7 @@ def all_rows_are_measured_for_everyone(t):
     assert table.count("\n| ") == len(values["values"]) + 2, table
 
 
-@test(timeout=600)
+@test(timeout=900)
 def a_delay_is_between_the_two(t):
     _, values = run_bench(t, "--delay", "20", "--only", "loopsy,tls", "--rows", "random")
     for who, (per_second,) in values[0]["values"]["random_1"].items():

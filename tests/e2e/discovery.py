@@ -111,22 +111,22 @@ def check_goodbye(t, leave, come_back=lambda: None, hosts=None):
     assert False, "no goodbye arrived"
 
 
-@test(timeout=300)
+@test(timeout=600)
 def a_stopped_one_is_gone_at_once(t):
     check_goodbye(t, Peer.ended)
 
 
-@test(timeout=300)
+@test(timeout=600)
 def a_killed_one_is_gone_too(t):
     check_goodbye(t, lambda on_desk: on_desk.program.signal(signal.SIGKILL))
 
 
-@test(timeout=300)
+@test(timeout=600)
 def one_that_is_not_to_be_announced_any_more_is_gone(t):
     check_goodbye(t, lambda on_desk: on_desk.program.write("publish 0\n"))
 
 
-@test(timeout=240)
+@test(timeout=600)
 def an_avahi_that_is_killed_and_started_again_is_found_again(t):
     desk, lap = t.lan("desk", "lap")
     on_desk, on_lap = Peer(t, desk), Peer(t, lap)
@@ -140,13 +140,13 @@ def an_avahi_that_is_killed_and_started_again_is_found_again(t):
     on_desk.found(on_lap)
 
 
-@test(timeout=300)
+@test(timeout=600)
 def an_avahi_that_ends_in_order_takes_its_services_along(t):
     desk, lap = t.lan("desk", "lap")
     check_goodbye(t, lambda on_desk: desk.stop_avahi(signal.SIGTERM), desk.start_avahi, (desk, lap))
 
 
-@test(timeout=240)
+@test(timeout=600)
 def dbus_and_avahi_may_come_later_and_go(t):
     desk = t.lan("desk", avahi=False)
     lap = t.lan("lap")
@@ -235,7 +235,7 @@ def a_hanging_avahi_does_not_hold_up_the_stop(t):
     desk.kill(desk._avahi_pid, signal.SIGSTOP)
     on_desk = Peer(t, desk)
     # Into the call that hangs: the bus has seen the client's question.
-    wait_until(lambda: "discovery" in desk.sh("cat /proc/[0-9]*/task/*/comm").stdout,
+    wait_until(lambda: "discovery" in desk.sh("cat /proc/[0-9]*/task/*/comm", check=False).stdout,
                what="the thread of discovery")
     began = time.monotonic()
     on_desk.program.close_input()

@@ -37,7 +37,7 @@ def who_may_only_read_sees_a_read_only_file_system(t):
     desk, lap = two(t)
     desk.sh(FILL)
     desk.ctl("peers", "allow", "lap", "fs:ro", check=True)
-    wait_until(lambda: lap.run("touch", lap.peer_path("desk", "tree/x")).returncode != 0, 30, "it may only read")
+    wait_until(lambda: lap.run("touch", lap.peer_path("desk", "tree/x")).returncode != 0, 60, "it may only read")
     desk.sh("rm -f tree/x")
     same_as_read_only(desk, lap, lap.peer_path("desk", "tree"))
     desk.ctl("peers", "allow", "lap", "fs:rw", check=True)

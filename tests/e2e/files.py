@@ -87,7 +87,7 @@ def tar_goes_in_and_out(t):
     same_tree(desk, desk.home + "/tree", desk, desk.home + "/in/tree")
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def git_works_in_the_mount(t):
     desk, lap = two(t)
     desk.sh(r'''git init -q origin; cd origin; git config user.name n; git config user.email e@example.org
@@ -98,7 +98,7 @@ def git_works_in_the_mount(t):
         git config user.name n; git config user.email e@example.org
         test -z "$(git status --porcelain)"; echo changed >d1/f1; git status --porcelain | grep -q d1/f1
         git commit -qam second; git gc -q; git fsck --no-progress; test -z "$(git status --porcelain)"''',
-           lap.peer_path("desk"), timeout=240)
+           lap.peer_path("desk"), timeout=600)
     assert desk.sh("cd clone && git log --format=%s && git status --porcelain").stdout == "second\nfirst\n"
 
 
@@ -128,27 +128,27 @@ except OSError as e:
     desk.run("python3", "-c", script, desk.home, "check", check=True)
 
 
-@test(timeout=600, each_user=True)
+@test(timeout=1500, each_user=True)
 def a_gibibyte_goes_both_ways(t):
     desk, lap = two(t)
     size = {"none": "1G", "address": "256M", "thread": "64M"}[t.sanitizer]
     desk.sh('openssl enc -aes-128-ctr -pass pass:x -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c "$1" >big',
-            size, timeout=120)
-    want = desk.sh("sha256sum <big", timeout=120).stdout
-    assert lap.sh('sha256sum <"$1"', lap.peer_path("desk", "big"), timeout=240).stdout == want
+            size, timeout=300)
+    want = desk.sh("sha256sum <big", timeout=300).stdout
+    assert lap.sh('sha256sum <"$1"', lap.peer_path("desk", "big"), timeout=600).stdout == want
     lap.sh('cp "$1" copy && cp copy "$1.back" && sync "$1.back"', lap.peer_path("desk", "big"),
            timeout=300)
-    assert desk.sh("sha256sum <big.back", timeout=120).stdout == want
+    assert desk.sh("sha256sum <big.back", timeout=300).stdout == want
 
 
-@test(timeout=600, each_user=True)
+@test(timeout=1500, each_user=True)
 def a_hundred_thousand_entries_are_listed_and_found(t):
     desk, lap = two(t)
     n = {"none": 100000, "address": 30000, "thread": 10000}[t.sanitizer]
-    desk.sh("mkdir many; cd many; seq -f 'file-%06.0f' $1 | xargs touch", n, timeout=240)
+    desk.sh("mkdir many; cd many; seq -f 'file-%06.0f' $1 | xargs touch", n, timeout=600)
     path = lap.peer_path("desk", "many")
-    assert lap.sh('ls -f "$1" | wc -l', path, timeout=240).stdout.strip() == str(n + 2)
-    assert lap.sh('ls -l "$1" | wc -l', path, timeout=240).stdout.strip() == str(n + 1)
+    assert lap.sh('ls -f "$1" | wc -l', path, timeout=600).stdout.strip() == str(n + 2)
+    assert lap.sh('ls -l "$1" | wc -l', path, timeout=600).stdout.strip() == str(n + 1)
     lap.sh('test -f "$1/$2" && ! test -e "$1/$3"', path, f"file-{n - 1:06}", f"file-{n + 1:06}")
 
 
@@ -159,8 +159,8 @@ def what_one_side_changes_the_other_sees(t):
     path = lap.peer_path("desk")
     assert lap.sh('cat "$1/file"', path).stdout == "old\n"
     desk.sh("echo newer >file; touch dir/new; rm -f gone")
-    wait_until(lambda: lap.sh('cat "$1/file"', path).stdout == "newer\n", 30, "the new content")
-    wait_until(lambda: lap.sh('ls "$1/dir"', path).stdout == "new\n", 30, "the new name")
+    wait_until(lambda: lap.sh('cat "$1/file"', path).stdout == "newer\n", 60, "the new content")
+    wait_until(lambda: lap.sh('ls "$1/dir"', path).stdout == "new\n", 60, "the new name")
 
 
 @test(each_user=True)

@@ -56,7 +56,7 @@ def note(text):
     print(f"note: {text}", flush=True)
 
 
-def test(function=None, *, timeout=120, each_user=False):
+def test(function=None, *, timeout=300, each_user=False):
     """Registers FILE/FUNCTION. `each_user`: once as root (if we are) and once as an ordinary
     user."""
     def register(function):

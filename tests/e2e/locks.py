@@ -43,7 +43,7 @@ class Locker:
     def start(self, code):
         self.process.write(code + "\n")
 
-    def answer(self, timeout=60):
+    def answer(self, timeout=120):
         return self.process.read_line(timeout)
 
     def __call__(self, code):
@@ -61,7 +61,7 @@ class Locker:
     def wait_for(self, code):
         """Starts what is to wait, and returns when it does."""
         self.start(code)
-        wait_until(self.sleeps_in_lock, 30, f"{code} waits")
+        wait_until(self.sleeps_in_lock, 60, f"{code} waits")
 
 
 def three(t, conf=""):
@@ -120,7 +120,7 @@ def whole_files_and_open_file_descriptions_too(t):
         assert mine("os.close(b)") == "None"
         assert other("ofd(a, WR, 0, 10)") == "EAGAIN"
         assert mine("os.close(a)") == "None"
-        wait_until(lambda: other("ofd(a, WR, 0, 10)") == "taken", 30, "it went with its file")
+        wait_until(lambda: other("ofd(a, WR, 0, 10)") == "taken", 60, "it went with its file")
         assert mine.process.end() == 0 and other.process.end() == 0
 
 
@@ -181,11 +181,11 @@ def locks_end_with_their_process(t):
             assert lap("os.waitpid(os.fork() or os._exit(0), 0)[1]") == "0"
             assert pad("take(a, WR)") == "EAGAIN"
             lap.signal(signal.SIGKILL)
-            wait_until(lambda: pad("take(a, WR)") == "taken", 30, "it went with its process")
+            wait_until(lambda: pad("take(a, WR)") == "taken", 60, "it went with its process")
         pad.process.end()
 
 
-@test(each_user=True, timeout=240)
+@test(each_user=True, timeout=600)
 def locks_end_when_their_machine_is_gone_for_good(t):
     hosts, paths = three(t, "session_grace = 2s")
     for again in (False, True):
@@ -214,7 +214,7 @@ def two_machines_that_wait_for_each_other_can_be_interrupted(t):
     lap.wait_for("wait(a, WR, 1, 1)")
     pad.start("wait(a, WR, 0, 1)") # the kernel there may say EDEADLK
     pad_waits = lambda: pad.sleeps_in_lock()
-    wait_until(pad_waits, 30, "both wait")
+    wait_until(pad_waits, 60, "both wait")
     lap.signal(signal.SIGUSR1)
     assert lap.answer() == "interrupted" and lap("take(a, UN, 0, 1)") == "taken"
     assert pad.answer() == "taken"
@@ -265,7 +265,7 @@ db.executescript("pragma journal_mode = delete; create table counter (value); in
 '''
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def sqlite_has_two_writers_on_one_mount(t):
     hosts, _ = three(t)
     lap, path = hosts[1], hosts[1].peer_path("desk", "db")
@@ -275,7 +275,7 @@ def sqlite_has_two_writers_on_one_mount(t):
         host.run("python3", "-c", CHECK, where, "one,two", "40", check=True)
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def sqlite_has_writers_on_two_machines_and_on_the_peer(t):
     hosts, _ = three(t)
     places = [hosts[0].home + "/db"] + [host.peer_path("desk", "db") for host in hosts[1:]]

@@ -48,7 +48,7 @@ def failed(host, process):
     return str(seen)
 
 
-@test(timeout=180, each_user=True)
+@test(timeout=600, each_user=True)
 def machines_find_each_other_and_pair_by_name(t):
     desk, lap = t.lan("desk", "lap")
     for host in (desk, lap):
@@ -63,7 +63,7 @@ def machines_find_each_other_and_pair_by_name(t):
     assert lap.sh('cat "$1"', lap.peer_path("desk", "file")).stdout == "from desk\n"
 
 
-@test(timeout=180, each_user=True)
+@test(timeout=600, each_user=True)
 def one_reachable_side_is_enough_for_both(t):
     desk, lap = t.lan("desk", "lap", avahi=False)
     for host in (desk, lap):
@@ -146,7 +146,7 @@ def one_attempt_at_a_time(t):
     nothing_is_paired(third)
 
 
-@test(timeout=300, each_user=True)
+@test(timeout=600, each_user=True)
 def a_daemon_killed_at_any_step_leaves_nothing_half_paired(t):
     desk, lap = start_two(t)
     for killed, other in ((desk, lap), (lap, desk)):
@@ -190,7 +190,7 @@ OF_LINKS = "ss -tnHp state established | grep -c loopsyd || :"
 OF_FILES = 'ls -l /proc/"$1"/fd | grep -cE "/home/(big|locked)" || :'
 
 
-@test(timeout=180, each_user=True)
+@test(timeout=600, each_user=True)
 def unpairing_cuts_the_other_off_in_the_middle_of_a_read(t):
     desk, lap = start_two(t)
     pair(desk, lap)

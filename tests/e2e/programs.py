@@ -33,7 +33,7 @@ def two_raw(t):
     return desk, lap, lap.peer_path("desk")
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def rsync_copies_everything_both_ways_and_has_nothing_to_do_then(t):
     desk, lap, path = two_raw(t)
     sync = lambda a, b: lap.sh('rsync -aHAXS --itemize-changes "$1/" "$2/"', a, b, timeout=200).stdout
@@ -50,7 +50,7 @@ def rsync_copies_everything_both_ways_and_has_nothing_to_do_then(t):
     assert int(desk.sh("stat -c %b there/holes").stdout) < 1000
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def tar_through_pipes_keeps_times_links_and_attributes(t):
     desk, lap, path = two_raw(t)
     desk.sh(TREE)
@@ -62,7 +62,7 @@ def tar_through_pipes_keeps_times_links_and_attributes(t):
     same_in_all(desk, desk.home + "/tree", desk, desk.home + "/in")
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def cp_a_within_the_mount_keeps_everything(t):
     desk, lap, path = two_raw(t)
     desk.sh(TREE)
@@ -72,7 +72,7 @@ def cp_a_within_the_mount_keeps_everything(t):
     assert int(desk.sh("stat -c %b out/copy/holes").stdout) < 1000
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def git_clones_with_hard_links_and_has_worktrees(t):
     desk, lap, path = two_raw(t)
     desk.sh(r'''git init -q -b main origin; cd origin; git config user.name n; git config user.email e@example.org
@@ -103,7 +103,7 @@ printf 'objects = $(patsubst %%.c,%%.o,$(wildcard *.c))\np: $(objects)\n\tcc -o 
 '''
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def meson_and_make_build_what_is_needed(t):
     desk, lap, path = two_raw(t)
     desk.sh(PROJECT)
@@ -116,7 +116,7 @@ def meson_and_make_build_what_is_needed(t):
     assert desk.sh("project/p; project/out/p; make -C project -q && echo made").stdout.split() == ["525", "525", "made"]
 
 
-@test(each_user=True, timeout=240)
+@test(each_user=True, timeout=600)
 def a_python_environment_and_find_with_xargs(t):
     desk, lap, path = two_raw(t)
     lap.sh(r'''cd "$1"; python3 -m venv --without-pip env; printf 'value = 7\n' >"$(echo env/lib/python3*/site-packages)/seven.py"
@@ -175,7 +175,7 @@ def tail_f_follows_a_file_that_grows_on_the_peer(t):
     tail.wait()
 
 
-@test(each_user=True, timeout=240)
+@test(each_user=True, timeout=600)
 def programs_that_are_interrupted_leave_the_mount_as_it_should_be(t):
     desk, lap, path = two_raw(t)
     desk.sh(PROJECT + "cd ..; head -c 30M /dev/urandom >big; mkdir many; seq -f 'many/%.0f' 3000 | xargs touch")

@@ -35,7 +35,7 @@ def at(desk):
     return lambda host: desk.home if host is desk else host.peer_path("desk")
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def no_record_that_is_appended_is_lost_or_torn(t):
     desk, lap, pad = hosts = three(t)
     desk.sh(": >log")
@@ -54,7 +54,7 @@ os.close(fd); say(True)
     assert all(rest == "." * len(rest) for _, _, rest in records)
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def of_those_who_make_a_name_exactly_one_does(t):
     desk, lap, pad = hosts = three(t)
     said = race(hosts, r'''made = {}
@@ -84,7 +84,7 @@ say(made)
         assert set(owners) <= {name}, (name, owners)
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def of_those_who_take_a_name_away_exactly_one_does(t):
     desk, lap, pad = hosts = three(t)
     desk.sh("mkdir unlink rmdir rename; for i in {0..99}; do : >unlink/$i; mkdir rmdir/$i; : >rename/$i; done")
@@ -106,7 +106,7 @@ say(done)
     assert desk.sh("ls unlink rmdir rename").stdout.split() == ["rename:", "rmdir:", "unlink:"]
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def names_that_are_exchanged_are_never_missing(t):
     desk, lap, pad = three(t)
     desk.sh("mkdir a b; echo a >a/who; echo b >b/who; printf %05000d 1 >one; printf %05000d 2 >two")
@@ -130,7 +130,7 @@ say(seen)
     note(f"read while names were exchanged: {said}")
 
 
-@test(each_user=True, timeout=400)
+@test(each_user=True, timeout=600)
 def a_file_that_is_renamed_over_is_never_missing_or_mixed(t):
     desk, lap, pad = hosts = three(t)
     desk.sh("printf 'desk %09999d' 0 >file")
@@ -154,7 +154,7 @@ say((read, written))
     note(f"read and written: {said}")
 
 
-@test(each_user=True, timeout=300)
+@test(each_user=True, timeout=600)
 def two_machines_write_parts_of_one_file(t):
     desk, lap, pad = hosts = three(t)
     desk.sh("truncate -s 2700000 file")
@@ -205,7 +205,7 @@ for _ in range(int(sys.argv[4])):
 '''
 
 
-@test(each_user=True, timeout=600)
+@test(each_user=True, timeout=900)
 def after_many_processes_on_all_sides_the_trees_are_equal(t):
     desk, lap, pad = hosts = three(t)
     programs = [host.spawn("python3", "-c", COMMON + STRESS, at(desk)(host), host.name, str(i), "400")
@@ -225,7 +225,7 @@ def peak_kib(host):
     return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
-@test(timeout=600)
+@test(timeout=900)
 def memory_is_bounded_while_64_programs_copy_list_and_delete(t):
     desk, lap, pad = three(t)
     desk.sh("mkdir source; cd source; for i in {0..9}; do mkdir $i; for j in {0..9}; do head -c 60000 /dev/urandom >$i/$j; done; done; "

@@ -112,7 +112,7 @@ def pair_as_shown(one, other, dial, lines):
         terminal.ends()
 
 
-@test(each_user=True, timeout=240)
+@test(each_user=True, timeout=600)
 def a_minute_works_as_written(t):
     section = read("README.md").split("\n## ")[1]
     assert section.startswith("A minute\n"), section[:40]
@@ -158,7 +158,7 @@ def a_minute_works_as_written(t):
         person.does("loopsyctl stop")
 
 
-@test(timeout=240)
+@test(timeout=600)
 def examples_of_the_manual_work(t):
     init, start, wait, dial, read_only, addresses, completions = displays("loopsyctl.1")
     print_config, = displays("loopsy.conf.5")

@@ -75,7 +75,7 @@ class Host:
             return self.box.prefix(0 if root else self.user, directory) + words
         return ["env", "-C", directory] + words
 
-    def run(self, *words, timeout=60, input=None, check=False, directory=None, root=False,
+    def run(self, *words, timeout=120, input=None, check=False, directory=None, root=False,
             env=None, **options):
         """Runs a command as the host's user (or root) in its home; a CompletedProcess, of text.
         After `timeout` seconds it is killed and subprocess.TimeoutExpired raised."""
@@ -114,7 +114,7 @@ class Host:
     def init(self, name=None):
         return self.ctl("init", "--name", name or self.name, check=True)
 
-    def start(self, *arguments, timeout=60):
+    def start(self, *arguments, timeout=120):
         """Starts the daemon; it is ready after that. Without arguments: as the last time."""
         self.start_arguments = arguments or self.start_arguments
         self.ctl("start", *self.start_arguments, check=True, timeout=timeout)
@@ -140,7 +140,7 @@ class Host:
             now, n_now = self.descriptors()
             return now <= files and n_now <= n_sockets + 1
         try:
-            wait_until(is_back, 20, "descriptors are closed")
+            wait_until(is_back, 60, "descriptors are closed")
         except AssertionError:
             now, n_now = self.descriptors()
             raise AssertionError(f"{self.name}'s daemon has open: {sorted(now - files)}, and {n_now} sockets "
@@ -152,7 +152,7 @@ class Host:
     def port(self):
         return int(self.status()["listen"][0].rpartition(":")[2])
 
-    def stop(self, timeout=60):
+    def stop(self, timeout=120):
         self.ctl("stop", check=True, timeout=timeout)
         self.daemon_pid = None
 
@@ -178,7 +178,7 @@ class Host:
     def peer_path(self, peer, *path):
         return os.path.join(self.mount, peer, *path)
 
-    def wait_online(self, peer, timeout=60):
+    def wait_online(self, peer, timeout=120):
         wait_until(lambda: (self.peer(peer) or {}).get("state") == "online", timeout=timeout,
                    what=f"{peer} online on {self.name}")
 
@@ -234,7 +234,7 @@ def answer(host, command, event, timeout):
             raise AssertionError(f"pairing failed on {host.name}: {line.get('error')}")
 
 
-def pair(a, b, target=None, timeout=60):
+def pair(a, b, target=None, timeout=120):
     """Pairs two hosts whose daemons run: a waits, b dials a's address and port (or `target`). Both
     codes must be equal, both say yes; afterwards both have each other online. Returns what b and a
     call each other: (name of b on a, name of a on b)."""

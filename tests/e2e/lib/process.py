@@ -28,7 +28,7 @@ class Process:
     def close_input(self):
         self.process.stdin.close()
 
-    def read_line(self, timeout=60):
+    def read_line(self, timeout=120):
         """A line without its end; "" at the end of file. After `timeout` seconds an
         AssertionError."""
         end = time.monotonic() + timeout
@@ -59,13 +59,13 @@ class Process:
         """Whether read_line would return at once."""
         return b"\n" in self.buffer or bool(select.select([self.process.stdout], [], [], 0)[0])
 
-    def read_json(self, timeout=60):
+    def read_json(self, timeout=120):
         line = self.read_line(timeout)
         if not line:
             raise AssertionError(f"{self.text}: ended; {self.error_text()}")
         return json.loads(line)
 
-    def read_until(self, matches, timeout=60, what="a line"):
+    def read_until(self, matches, timeout=120, what="a line"):
         """Reads JSON lines until matches(line); returns that line."""
         end = time.monotonic() + timeout
         seen = []
@@ -96,7 +96,7 @@ class Process:
             except ProcessLookupError:
                 pass
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=120):
         """The exit status, as subprocess gives it."""
         try:
             return self.process.wait(timeout)
@@ -104,7 +104,7 @@ class Process:
             raise AssertionError(f"{self.text}: still runs after {timeout} s; "
                                  f"{self.error_text()}") from None
 
-    def end(self, timeout=60):
+    def end(self, timeout=120):
         """End of input, then the exit status."""
         self.close_input()
         return self.wait(timeout)

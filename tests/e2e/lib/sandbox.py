@@ -19,7 +19,7 @@ def kill_group(process, number=signal.SIGKILL):
         pass
 
 
-def run(command, timeout=60, input=None, check=False, **options):
+def run(command, timeout=120, input=None, check=False, **options):
     """subprocess.run in a process group of its own, which a time-out kills as a whole; never waits
     for what does not die (a program blocked in a mount). Text in and out, unless text=False."""
     options.setdefault("text", True)
@@ -121,7 +121,7 @@ class Sandbox:
         self.holder.stdin.close()
         self.holder.stdout.close()
         try:
-            self.holder.wait(30)
+            self.holder.wait(60)
             return True
         except subprocess.TimeoutExpired:
             kill_group(self.holder)

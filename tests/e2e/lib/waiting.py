@@ -2,7 +2,7 @@
 import time
 
 
-def wait_until(condition, timeout=60, what="a condition", interval=0.05):
+def wait_until(condition, timeout=120, what="a condition", interval=0.05):
     """Calls condition until it returns something true, and returns that; after `timeout` seconds
     an AssertionError that says what was waited for."""
     end = time.monotonic() + timeout
