@@ -64,15 +64,27 @@ static void end_serve(void *arg)
 	end_serving(daemon);
 }
 
+static void end_watch(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	watch_room_free(daemon->watch);
+	daemon->watch = NULL;
+	if (daemon->serve)
+		serve_stop(daemon->serve, end_serve, daemon);
+	else
+		end_serving(daemon);
+}
+
 static void end_net(void *arg)
 {
 	struct daemon *daemon = arg;
 
 	daemon->net = NULL;
-	if (daemon->serve)
-		serve_stop(daemon->serve, end_serve, daemon);
+	if (daemon->watch)
+		watch_room_stop(daemon->watch, end_watch, daemon);
 	else
-		end_serving(daemon);
+		end_watch(daemon);
 }
 
 static void end_mounting(void *arg)
@@ -178,6 +190,11 @@ static int start_serve(struct daemon *daemon, struct failure *failure)
 	if (error < 0)
 		return failure_set(failure, error, "cannot serve the exports: %s",
 				   strerror(-error));
+	error = watch_room_new(&daemon->loop, daemon->serve, &daemon->watch);
+	if (error < 0)
+		return failure_set(failure, error, "out of memory");
+	daemon->services[daemon->n_services++] = *serve_service(daemon->serve);
+	daemon->services[daemon->n_services++] = *watch_room_service(daemon->watch);
 	return 0;
 }
 
@@ -187,8 +204,8 @@ static int start_net(struct daemon *daemon, struct failure *failure)
 	struct net_options net = {
 	    .loop = &daemon->loop,
 	    .identity = daemon->identity,
-	    .services = serve_service(daemon->serve),
-	    .n_services = 1,
+	    .services = daemon->services,
+	    .n_services = daemon->n_services,
 	    .name = daemon->name,
 	    .times = {.io_timeout = (uint64_t)options->io_timeout_ms,
 		      .session = (uint64_t)options->session_grace_ms},

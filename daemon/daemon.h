@@ -18,8 +18,11 @@
 #include "daemon/paths.h"
 #include "daemon/serve/serve.h"
 #include "daemon/store.h"
+#include "daemon/watch/watch.h"
 
 struct paired;
+
+#define DAEMON_SERVICES 4
 
 struct daemon {
 	uv_loop_t loop;
@@ -33,6 +36,9 @@ struct daemon {
 	struct store *store;
 	struct audit *audit;
 	struct serve *serve;
+	struct watch_room *watch;
+	struct service services[DAEMON_SERVICES]; /* what peers are served by */
+	size_t n_services;
 	struct net *net;
 	struct mounting mounting;
 	struct discovery *discovery; /* NULL without mdns */

@@ -186,6 +186,11 @@ int serve_find_place(const struct serve *serve, struct bytes path, struct place 
 	return place_find(&serve->exports, serve->mounts, path, ret_place);
 }
 
+const struct exports *serve_exports(const struct serve *serve)
+{
+	return &serve->exports;
+}
+
 struct mounts *serve_mounts(const struct serve *serve)
 {
 	return serve->mounts;

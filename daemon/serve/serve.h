@@ -34,6 +34,7 @@ const struct service *serve_service(const struct serve *serve);
 /* For other rooms, on their threads, until serve_free: place_find (place.h) in what is served, and
  * what place_find_below needs. */
 int serve_find_place(const struct serve *serve, struct bytes path, struct place *ret_place);
+const struct exports *serve_exports(const struct serve *serve);
 struct mounts *serve_mounts(const struct serve *serve);
 /* The directory that a path leads to, as an O_PATH descriptor. Blocks. Returns it, or -errno as
  * place_find; -ENOTDIR. */

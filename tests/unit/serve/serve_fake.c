@@ -66,6 +66,11 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 {
 	struct serve_fake_call *call = call_of(request);
 
+	if (!request->session) {
+		call->done = true;
+		ready(arg, -ENOTCONN);
+		return NULL;
+	}
 	answer(call, result);
 	call->streaming = true;
 	call->ready = ready;
