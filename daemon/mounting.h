@@ -11,7 +11,8 @@
 #include "fs/fs.h"
 
 struct mounting {
-	struct fs *fs; /* NULL while there is no mount */
+	struct fs *fs;    /* NULL while there is no mount */
+	const char *path; /* of the mount; the daemon's */
 	uv_poll_t poll;
 	uv_timer_t timer;
 	uv_async_t async;

@@ -38,6 +38,8 @@ struct fs_config {
 	/* Appends a peer's status (peer_arg of fs_peer_add), or the local machine's (NULL), as
 	 * "key value" lines. 0 or -errno. */
 	int (*status_text)(void *arg, void *peer_arg, struct buffer *text);
+	/* The kernel has begun to use it. May be NULL. */
+	void (*begun)(void *arg);
 	/* Somebody else has unmounted it (or the kernel gave up): fs_fd is dead. May be NULL. */
 	void (*unmounted)(void *arg);
 	void *arg;

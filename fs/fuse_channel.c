@@ -27,10 +27,13 @@ static ssize_t channel_write(int fd, struct iovec *iov, int count, void *arg)
 	struct fuse_out_header header;
 	struct fuse_init_out out;
 	struct iovec patched[2];
+	bool is_init = false;
+	ssize_t n;
 
 	memcpy(&header, iov[0].iov_base, sizeof(header));
 	if (header.unique && header.unique == fs->init_unique) {
 		fs->init_unique = 0;
+		is_init = true;
 		if (!header.error && count == 2 && iov[1].iov_len <= sizeof(out)) {
 			memcpy(&out, iov[1].iov_base, iov[1].iov_len);
 			out.flags |= FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2;
@@ -39,7 +42,10 @@ static ssize_t channel_write(int fd, struct iovec *iov, int count, void *arg)
 			iov = patched;
 		}
 	}
-	return writev(fs->fd, iov, count);
+	n = writev(fs->fd, iov, count);
+	if (is_init && n >= 0 && !header.error && fs->config.begun)
+		fs->config.begun(fs->config.arg);
+	return n;
 }
 
 int fuse_channel_attach(struct fs *fs)

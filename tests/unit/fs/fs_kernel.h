@@ -31,6 +31,7 @@ struct fs_kernel {
 	struct fs_kernel_reply *replies;
 	unsigned n_notified; /* FUSE_NOTIFY_* messages */
 	struct fs_config config;
+	unsigned n_begun;    /* for config.begun of a test */
 	uint32_t init_flags; /* of the reply to INIT */
 };
 

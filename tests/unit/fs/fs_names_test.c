@@ -323,3 +323,20 @@ Test(fs_names, init_allows_lookups_side_by_side)
 	cr_assert(!(kernel->init_flags & FUSE_WRITEBACK_CACHE));
 	fs_kernel_free(kernel, true);
 }
+
+static void count_begun(void *arg)
+{
+	struct fs_kernel *kernel = arg;
+
+	kernel->n_begun++;
+}
+
+Test(fs_names, the_owner_is_told_once_that_the_kernel_has_begun)
+{
+	struct fs_kernel *kernel = fs_kernel_new(&(struct fs_config){.begun = count_begun});
+
+	cr_assert_eq(kernel->n_begun, 1);
+	cr_assert_neq(fs_kernel_walk(kernel, "desk"), 0);
+	cr_assert_eq(kernel->n_begun, 1);
+	fs_kernel_free(kernel, true);
+}
