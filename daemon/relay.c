@@ -17,7 +17,7 @@
 
 #include "daemon/net/limits.h"
 
-static_assert(LIMITS_WINDOW <= OPS_CTL_WINDOW, "what a peer may send has room at the caller");
+static_assert(LIMITS_WINDOW_MAX <= OPS_CTL_WINDOW, "what a peer may send has room at the caller");
 
 struct relayed {
 	struct control_call *call;

@@ -20,7 +20,7 @@
 #define OPS_CTL_PAGE_MAX    4096
 #define OPS_CTL_TTL_MAX     3600
 #define OPS_CTL_CALL_MAX    (188 * 1024)
-#define OPS_CTL_WINDOW      (1024 * 1024)
+#define OPS_CTL_WINDOW      (32 * 1024 * 1024)
 
 enum ctl_peer_state {
 	CTL_PEER_OFFLINE = 0,

@@ -52,6 +52,7 @@ void client_call_unlist(struct transport_call *call)
 		break;
 	case CALL_STREAMING:
 		TAILQ_REMOVE(&client->streaming, call, entry);
+		client->window_more -= call->window.size - LIMITS_WINDOW;
 		client->n_sent--;
 		client->n_streams--;
 		break;

@@ -6,6 +6,7 @@
 
 #include "daemon/net/client.h"
 #include "daemon/net/message.h"
+#include "daemon/net/stream_window.h"
 
 #define CLIENT_BUCKETS 1024
 
@@ -25,7 +26,7 @@ struct transport_call {
 	int error;        /* of FINISHED */
 	uint64_t made_at; /* ms */
 	size_t unconsumed;
-	size_t consumed; /* and no credit sent for it yet */
+	struct stream_window window; /* of STREAMING */
 };
 TAILQ_HEAD(calls, transport_call);
 LIST_HEAD(calls_bucket, transport_call);
@@ -57,6 +58,7 @@ struct client {
 	struct calls_bucket buckets[CLIENT_BUCKETS];
 	unsigned n_sent; /* SENT and STREAMING */
 	unsigned n_streams;
+	size_t window_more; /* by which the windows of streams have grown */
 	size_t write_bytes;
 	STAILQ_HEAD(, event) events;
 	unsigned n_events;

@@ -58,6 +58,7 @@ static int take_result(struct transport_call *call, struct bytes body, struct ch
 	client_call_drop_message(call);
 	if (reply.more) {
 		call->state = CALL_STREAMING;
+		stream_window_init(&call->window, uv_hrtime() / 1000);
 		TAILQ_INSERT_TAIL(&client->streaming, call, entry);
 		LIST_INSERT_HEAD(&client->buckets[call->id % CLIENT_BUCKETS], call, bucket);
 		client->n_sent++;
@@ -120,7 +121,7 @@ static int take_data(struct client *client, const struct frame *frame, const cha
 		return -EPROTO;
 	if (!call->handler || !call->handler->data)
 		return 0;
-	if (call->unconsumed + call->consumed + frame->body.size > LIMITS_WINDOW)
+	if (call->unconsumed + call->window.owed + frame->body.size > call->window.size)
 		return -EPROTO;
 	call->unconsumed += frame->body.size;
 	call->handler->data(call->arg, (unsigned)(frame->id / 2 % 4), frame->body);

@@ -8,8 +8,6 @@
 
 #include "daemon/net/limits.h"
 
-#define CREDIT_STEP (LIMITS_WINDOW / 4)
-
 static int transport_call(struct transport *transport, uint16_t op, const void *args,
 			  const struct caller *caller, const struct transport_handler *handler,
 			  void *arg, void (*payload_done)(void *arg),
@@ -120,15 +118,19 @@ static int transport_event(struct transport *transport, uint16_t op, const void 
 static void transport_consumed(struct transport_call *call, unsigned channel, size_t bytes)
 {
 	struct frame frame = {.kind = FRAME_CREDIT, .id = frame_stream(call->id, channel, true)};
+	struct client *client = call->client;
+	size_t size = call->window.size;
 
 	assert(bytes <= call->unconsumed);
 	call->unconsumed -= bytes;
-	call->consumed += bytes;
-	if (call->state != CALL_STREAMING || call->consumed < CREDIT_STEP || !call->client->link)
+	if (call->state != CALL_STREAMING || !client->link)
 		return;
-	frame.status = call->consumed;
-	if (link_push_frame(call->client->link, &frame) == 0)
-		call->consumed = 0;
+	frame.status =
+	    stream_window_used(&call->window, bytes, LIMITS_WINDOW_MORE - client->window_more,
+			       uv_hrtime() / 1000, client_rtt_us(client));
+	client->window_more += call->window.size - size;
+	if (frame.status > 0 && link_push_frame(client->link, &frame) < 0)
+		call->window.owed += frame.status;
 }
 
 static void transport_frame_ref(void *frame)

@@ -42,11 +42,13 @@ static inline uint64_t limits_hard(uint64_t told, uint64_t standard)
 	return 2 * (told > standard ? told : standard);
 }
 
-#define LIMITS_WINDOW     (1024 * 1024)     /* of a request's stream data not yet consumed */
-#define LIMITS_PROMISED   (8 * 1024 * 1024) /* bytes that running requests may answer with */
-#define LIMITS_KEPT       2048              /* replies kept for a repeated request, or 2 * calls */
-#define LIMITS_KEPT_BYTES (4 * 1024 * 1024)
-#define LIMITS_EVENTS     1024 /* kept for when the link is back */
+#define LIMITS_WINDOW      (1024 * 1024)      /* of a stream's data not yet consumed, at first */
+#define LIMITS_WINDOW_MAX  (32 * 1024 * 1024) /* with what is granted later */
+#define LIMITS_WINDOW_MORE (64 * 1024 * 1024) /* by which those of all our streams may grow */
+#define LIMITS_PROMISED    (8 * 1024 * 1024)  /* bytes that running requests may answer with */
+#define LIMITS_KEPT        2048 /* replies kept for a repeated request, or 2 * calls */
+#define LIMITS_KEPT_BYTES  (4 * 1024 * 1024)
+#define LIMITS_EVENTS      1024 /* kept for when the link is back */
 /* Requests below are copied rather than hold the chunk they came in, which they would be the only
  * ones to use in the end. */
 #define LIMITS_HOLD (64 * 1024)

@@ -376,7 +376,7 @@ static int take_credit(struct session *session, const struct frame *frame, const
 	if (!entry || entry->state != REQUEST_STREAMING)
 		return 0; /* it has ended meanwhile */
 	*ret_why = "more credit than a stream's window";
-	if (frame->status > LIMITS_WINDOW - entry->stream.credit)
+	if (frame->status > LIMITS_WINDOW_MAX - entry->stream.credit)
 		return -EPROTO;
 	entry->stream.credit += frame->status;
 	entry->stream.ready(entry->stream.arg, 0);
