@@ -38,6 +38,15 @@ struct look_call {
 	unsigned n_looks;
 };
 
+/* An open, until the kernel has dropped the attributes of the file whose place another took. */
+struct taken_place {
+	struct notify_done done; /* first */
+	struct parked parked;
+	struct fuse_file_info info;
+	struct fs_node *node; /* held */
+	unsigned n_looks;
+};
+
 struct create_call {
 	struct peer_call call;
 	struct fuse_file_info info;
@@ -103,8 +112,9 @@ static void fail_stale(struct peer_call *call, struct fs_node *parent)
 }
 
 /* The name leads to a file that is to be opened instead. 0, or -ESTALE. Takes over the server's
- * reference. */
-static int take_place(struct peer_call *call, struct fs_node *node, const struct entry *entry)
+ * reference. ret_is_other: it is not the one that the kernel looked up. */
+static int take_place(struct peer_call *call, struct fs_node *node, const struct entry *entry,
+		      bool *ret_is_other)
 {
 	const struct args_lookup *args = call->args;
 	struct fs_peer *peer = call->peer;
@@ -124,7 +134,42 @@ static int take_place(struct peer_call *call, struct fs_node *node, const struct
 		file_data_changed(file);
 		file->settled_until = file->plain_until = 0;
 	}
+	*ret_is_other = !is_same;
 	return error;
+}
+
+static void on_dropped(struct notify_done *done)
+{
+	struct taken_place *taken = (struct taken_place *)done;
+	struct fs *fs = taken->parked.fs;
+	fuse_req_t req = parked_take(&taken->parked);
+
+	if (req)
+		send_open(req, taken->node, &taken->info, taken->n_looks);
+	node_drop(fs, taken->node);
+	free(taken);
+}
+
+/* What the kernel knows is the size of the other file, and it reads no further than that. */
+static void open_when_dropped(struct look_call *look, fuse_req_t req)
+{
+	struct fs_peer *peer = look->call.peer;
+	struct taken_place *taken = calloc(1, sizeof(*taken));
+
+	if (!taken) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	taken->done.fn = on_dropped;
+	taken->info = look->info;
+	taken->n_looks = look->n_looks;
+	taken->node = look->node;
+	if (!parked_start(&taken->parked, peer->fs, req, PARKED_FILE, NULL)) {
+		free(taken);
+		return;
+	}
+	node_hold(taken->node);
+	notify_attr_then(peer, taken->node, &taken->done);
 }
 
 static void on_looked(struct peer_call *call, const struct transport_reply *reply)
@@ -132,16 +177,19 @@ static void on_looked(struct peer_call *call, const struct transport_reply *repl
 	struct look_call *look = (struct look_call *)call;
 	const struct result_lookup *result = reply->result;
 	int error = reply->error;
+	bool is_other;
 	fuse_req_t req;
 
 	if (!error)
-		error = take_place(call, look->node, &result->entry);
+		error = take_place(call, look->node, &result->entry, &is_other);
 	if (error) {
 		fail_stale(call, call->node);
 		return;
 	}
 	req = peer_call_take(call);
-	if (req)
+	if (req && is_other)
+		open_when_dropped(look, req);
+	else if (req)
 		send_open(req, look->node, &look->info, look->n_looks);
 }
 

@@ -182,16 +182,27 @@ static void call_back_late(struct fs *fs, struct fs_timer *timer)
 	}
 }
 
-void notify_pages(struct fs_peer *peer, struct fs_node *node, struct notify_done *done)
+static void add_then(struct fs_peer *peer, enum item_kind kind, struct fs_node *node,
+		     struct notify_done *done)
 {
 	struct fs *fs = peer->fs;
 
-	if (!add(peer, ITEM_PAGES, node_id(fs, node), (struct bytes){0}, done) || !done)
+	if (!add(peer, kind, node_id(fs, node), (struct bytes){0}, done) || !done)
 		return;
 	done->next = fs->late_done;
 	fs->late_done = done;
 	fs->late_timer.fn = call_back_late;
 	fs_timer_set(fs, &fs->late_timer, 0);
+}
+
+void notify_attr_then(struct fs_peer *peer, struct fs_node *node, struct notify_done *done)
+{
+	add_then(peer, ITEM_ATTR, node, done);
+}
+
+void notify_pages(struct fs_peer *peer, struct fs_node *node, struct notify_done *done)
+{
+	add_then(peer, ITEM_PAGES, node, done);
 }
 
 static void call_back(struct notify *notify)

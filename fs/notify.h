@@ -22,9 +22,11 @@ void notify_entry(struct fs_peer *peer, struct fs_node *parent, struct bytes nam
 /* The attributes of the node are to be asked for again. */
 void notify_attr(struct fs_peer *peer, struct fs_node *node);
 /*
- * Its attributes and cached pages go. `done` (may be NULL) is called on the loop afterwards, always
- * and once, but never from within this function; it belongs to the caller until then.
+ * `done` (may be NULL) is called on the loop afterwards, always and once, but never from within
+ * these functions; it belongs to the caller until then.
  */
+void notify_attr_then(struct fs_peer *peer, struct fs_node *node, struct notify_done *done);
+/* Its attributes and cached pages go. */
 void notify_pages(struct fs_peer *peer, struct fs_node *node, struct notify_done *done);
 
 /* On the loop: calls back for what was done (fs_process). */

@@ -108,6 +108,8 @@ static int do_open(struct fs_fake *fake, struct fs_fake_object *node, const stru
 {
 	struct fake_frame *frame;
 
+	if (node->nlink == 0)
+		return -ESTALE; /* there is no way to it any more */
 	if (args->flags & O_TRUNC) {
 		resize(node, 0);
 		touch(node);

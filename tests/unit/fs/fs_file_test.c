@@ -682,6 +682,42 @@ Test(fs_file, file_that_was_replaced_meanwhile_is_stale)
 	finish(kernel);
 }
 
+/* The kernel would read no further than the size that it knows, which is the other one's. */
+Test(fs_file, a_file_that_takes_a_place_before_its_open_is_opened_when_the_others_size_is_forgotten)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fuse_open_in in = {.flags = O_RDONLY};
+	struct fs_kernel_reply *reply = NULL;
+	time_t deadline = time(NULL) + 60;
+	struct fs_kernel_file file;
+	struct fuse_attr_out attr;
+	struct fuse_open_out out;
+	uint8_t data[4096];
+	uint64_t unique;
+
+	add_file(kernel, "note", 100);
+	file.node = fs_kernel_walk(kernel, "desk/note");
+	fs_fake_remove(kernel->fake->root, "note");
+	add_file(kernel, "note", 101);
+	unique = fs_kernel_send(kernel, FUSE_OPEN, file.node, &in, sizeof(in));
+	while (!reply && time(NULL) < deadline) { /* another thread tells the kernel */
+		fs_kernel_run(kernel);
+		reply = fs_kernel_take(kernel, unique);
+	}
+	cr_assert_not_null(reply);
+	cr_assert_eq(reply->error, 0);
+	cr_assert_gt(reply->n_notified, 0);
+	memcpy(&out, reply->data, sizeof(out));
+	free(reply);
+	cr_assert_not(out.open_flags & FOPEN_KEEP_CACHE);
+	file = (struct fs_kernel_file){.node = file.node, .handle = out.fh, .flags = O_RDONLY};
+	cr_assert_eq(fs_kernel_getattr(kernel, file.node, &attr), 0);
+	cr_assert_eq(attr.attr.size, 101);
+	cr_assert_eq(fs_kernel_file_read(kernel, &file, 0, data, 4096), 101);
+	cr_assert_eq(fs_kernel_file_close(kernel, &file), 0);
+	finish(kernel);
+}
+
 /* --- any order -------------------------------------------------------------------------------- */
 
 /* Reads and writes through two handles, with the peer now and then silent: each read finds what was

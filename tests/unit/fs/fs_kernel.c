@@ -48,6 +48,7 @@ static void collect(struct fs_kernel *kernel)
 		*reply = (struct fs_kernel_reply){.unique = header.unique,
 						  .error = header.error,
 						  .size = (size_t)n,
+						  .n_notified = kernel->n_notified,
 						  .next = kernel->replies};
 		memcpy(reply->data, buffer + sizeof(header), (size_t)n);
 		reply->data[n] = '\0';

@@ -16,6 +16,7 @@ struct fs_kernel_reply {
 	uint64_t unique;
 	int error; /* 0 or negative */
 	size_t size;
+	unsigned n_notified; /* kernel->n_notified when it came */
 	struct fs_kernel_reply *next;
 	_Alignas(8) uint8_t data[];
 };
