@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/jobs/screen_line.h"
 #include "daemon/jobs/screen_private.h"
 
 #define DIFFERS(...)                                                                               \
@@ -49,9 +50,28 @@ static int compare_grids(const struct screen_grid *a, const struct screen_grid *
 	return 0;
 }
 
+/* Lines from when the screen was wider take several lines in a terminal of its size now. */
+static bool history_fits(const struct screen *screen)
+{
+	bool fits = true;
+
+	for (unsigned i = 0; fits && i < screen->history.n; i++) {
+		struct screen_grid grid;
+
+		if (screen_grid_init(&grid, 1, SCREEN_COLS_MAX) < 0)
+			return false;
+		fits = screen_line_decode(screen_history_get(&screen->history, i), &grid, 0) == 0 &&
+		       grid.rows[0].n_used <= screen->cols;
+		screen_grid_deinit(&grid);
+	}
+	return fits;
+}
+
 static int compare_histories(const struct screen *a, const struct screen *b, char *text,
 			     size_t size)
 {
+	if (!history_fits(a))
+		return 0;
 	SAME(history.n);
 	for (unsigned i = 0; i < a->history.n; i++) {
 		struct bytes x = screen_history_get(&a->history, i),
