@@ -2,10 +2,12 @@
  * Starting and ending. Each step of the start has its counterpart; the end runs them backwards,
  * one after the other's handles are closed:
  *
- *     start:  home, lock, options, identity │ store │ serving side, net │ mount │ peers, discovery,
- *             control socket, ready
- *     end:    control socket │ discovery │ pairing │ mount │ peers, net │ serving side │ audit │
- *             store
+ *     start:  home, lock, options, identity │ store │ serving side, jobs, net │ mount │ peers,
+ *             discovery, control socket, ready
+ *     end:    control socket │ discovery │ pairing │ jobs' programs │ mount │ peers, net │ jobs │
+ *             serving side │ audit │ store
+ *
+ * Programs end while there are links, so that their clients hear of it.
  *
  * What fails in the middle of the start ends through the same steps.
  */
@@ -76,15 +78,26 @@ static void end_watch(void *arg)
 		end_serving(daemon);
 }
 
+static void end_jobs(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->jobs = NULL;
+	if (daemon->watch)
+		watch_room_stop(daemon->watch, end_watch, daemon);
+	else
+		end_watch(daemon);
+}
+
 static void end_net(void *arg)
 {
 	struct daemon *daemon = arg;
 
 	daemon->net = NULL;
-	if (daemon->watch)
-		watch_room_stop(daemon->watch, end_watch, daemon);
+	if (daemon->jobs)
+		jobs_free(daemon->jobs, end_jobs, daemon);
 	else
-		end_watch(daemon);
+		end_jobs(daemon);
 }
 
 static void end_mounting(void *arg)
@@ -99,14 +112,24 @@ static void end_mounting(void *arg)
 	}
 }
 
+static void end_programs(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	for (struct paired *paired = daemon->paired; paired; paired = paired->next)
+		paired->fs = NULL; /* fs_free removes them all */
+	mounting_close(&daemon->mounting, end_mounting);
+}
+
 static void end_pairing(void *arg)
 {
 	struct daemon *daemon = arg;
 
 	daemon->pairing_room = NULL;
-	for (struct paired *paired = daemon->paired; paired; paired = paired->next)
-		paired->fs = NULL; /* fs_free removes them all */
-	mounting_close(&daemon->mounting, end_mounting);
+	if (daemon->jobs)
+		jobs_stop(daemon->jobs, end_programs, daemon);
+	else
+		end_programs(daemon);
 }
 
 static void end_discovery(void *arg)
@@ -198,6 +221,46 @@ static int start_serve(struct daemon *daemon, struct failure *failure)
 	return 0;
 }
 
+static int open_directory(void *arg, struct bytes path)
+{
+	struct daemon *daemon = arg;
+
+	return serve_open_directory(daemon->serve, path);
+}
+
+static const char *peer_name(void *arg, const void *peer)
+{
+	return net_peer_name(peer);
+}
+
+static int start_jobs(struct daemon *daemon, const struct daemon_options *given,
+		      struct failure *failure)
+{
+	const struct options *options = daemon->options;
+	struct jobs_options jobs = {
+	    .loop = &daemon->loop,
+	    .spool_dir = daemon->paths->state_dir,
+	    .spool_limit = (uint64_t)options->job_spool,
+	    .max_jobs = (unsigned)options->max_jobs,
+	    .grace_ms = (uint64_t)options->job_grace_ms,
+	    .time_limit_ms = (uint64_t)options->job_time_limit_ms,
+	    .allow = options->exec_allow,
+	    .deny = options->exec_deny,
+	    .environment = environ,
+	    .umask = given->umask,
+	    .n_files = given->n_files,
+	    .open_directory = open_directory,
+	    .peer_name = peer_name,
+	    .told = paired_job_told,
+	    .arg = daemon,
+	};
+
+	if (jobs_new(&jobs, &daemon->jobs) < 0)
+		return failure_set(failure, -ENOMEM, "out of memory");
+	daemon->services[daemon->n_services++] = *jobs_service(daemon->jobs);
+	return 0;
+}
+
 static int start_net(struct daemon *daemon, struct failure *failure)
 {
 	const struct options *options = daemon->options;
@@ -285,7 +348,7 @@ static int start_discovery(struct daemon *daemon, struct failure *failure)
 	    .name = daemon->name,
 	    .id = daemon->identity->id,
 	    .version = LOOPSY_VERSION,
-	    .caps = "fs",
+	    .caps = "fs,exec",
 	    .port = net_listen_port(daemon->net),
 	    .publish = daemon->options->lan,
 	};
@@ -301,7 +364,7 @@ static int start_discovery(struct daemon *daemon, struct failure *failure)
 }
 
 /* All that needs the loop. */
-static int start(struct daemon *daemon, struct failure *failure)
+static int start(struct daemon *daemon, const struct daemon_options *given, struct failure *failure)
 {
 	int error;
 
@@ -316,6 +379,8 @@ static int start(struct daemon *daemon, struct failure *failure)
 			    strerror(-error));
 	if (error == 0)
 		error = start_serve(daemon, failure);
+	if (error == 0)
+		error = start_jobs(daemon, given, failure);
 	if (error == 0)
 		error = start_net(daemon, failure);
 	if (error == 0)
@@ -443,7 +508,7 @@ int daemon_run(const struct daemon_options *given)
 	uv_loop_init(&daemon->loop);
 	start_signals(daemon);
 	daemon->instance_started_ms = uv_now(&daemon->loop);
-	if (start(daemon, &failure) < 0) {
+	if (start(daemon, given, &failure) < 0) {
 		fprintf(stderr, "loopsyd: %s\n", failure.text);
 		daemon->exit_status = 1;
 		daemon_stop(daemon);

@@ -5,12 +5,14 @@
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "daemon/audit.h"
 #include "daemon/control/control.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/instance.h"
+#include "daemon/jobs/jobs.h"
 #include "daemon/mounting.h"
 #include "daemon/net/net.h"
 #include "daemon/options.h"
@@ -36,6 +38,7 @@ struct daemon {
 	struct store *store;
 	struct audit *audit;
 	struct serve *serve;
+	struct jobs *jobs;
 	struct watch_room *watch;
 	struct service services[DAEMON_SERVICES]; /* what peers are served by */
 	size_t n_services;
@@ -59,6 +62,9 @@ struct daemon_options {
 	bool lan;         /* --lan */
 	const char *port; /* --port, or NULL */
 	int ready_fd;     /* -1, or where "ready\n" goes */
+	/* What the process was started with and has changed for itself: programs get it. */
+	mode_t umask;
+	struct rlimit n_files; /* RLIMIT_NOFILE */
 };
 
 /* Runs the daemon to its end. Returns the exit status; errors were written to stderr. */

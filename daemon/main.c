@@ -43,11 +43,12 @@ static const struct option long_options[] = {
 
 /* Many files at once, and no surprise by a signal: a file-size limit is an errno (SIGXFSZ), as is
  * a reader that has gone (SIGPIPE). */
-static void prepare(void)
+static void prepare(struct daemon_options *options)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		options->n_files = files;
 		files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
@@ -59,7 +60,7 @@ static void prepare(void)
 	mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
 	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
 	mallopt(M_TOP_PAD, MEMORY_STEP);
-	umask(077);
+	options->umask = umask(077);
 }
 
 int main(int argc, char **argv)
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
 			return usage(stderr);
 		}
 	}
-	prepare();
+	prepare(&options);
 	verb = optind < argc ? argv[optind] : "";
 	word = optind + 1 < argc ? argv[optind + 1] : "";
 	if (print_config)

@@ -63,6 +63,19 @@ const struct options_info options_table[] = {
     {"max_write_bytes", OPTIONS_BYTES, AT(max_write_bytes), 128 * KIB, GIB, NULL, "16M",
      "bytes of one peer's writes that may be under way here"},
 
+    {"max_jobs", OPTIONS_NUMBER, AT(max_jobs), 1, 65536, NULL, "256",
+     "programs that one peer may run here at once"},
+    {"job_grace", OPTIONS_DURATION, AT(job_grace_ms), 0, 7 * 24 * H, NULL, "10m",
+     "how long a program outlives the link to who waits for it"},
+    {"job_spool", OPTIONS_BYTES, AT(job_spool), MIB, 1024 * GIB, NULL, "256M",
+     "bytes of a program's output that are kept on the disk"},
+    {"job_time_limit", OPTIONS_DURATION, AT(job_time_limit_ms), 0, 366 * 24 * H, NULL, "0s",
+     "how long a program of a peer may run; 0 is without end"},
+    {"exec_allow", OPTIONS_WORDS, AT(exec_allow), 0, 0, NULL, "",
+     "names of the only commands that peers may run, separated by commas; empty is all"},
+    {"exec_deny", OPTIONS_WORDS, AT(exec_deny), 0, 0, NULL, "",
+     "names of commands that peers may not run, separated by commas"},
+
     {"pool_threads", OPTIONS_NUMBER, AT(pool_threads), 2, 128, NULL, "16",
      "threads that do disk work for peers; one peer uses at most half of them"},
     {"audit_max_size", OPTIONS_BYTES, AT(audit_max_size), 64 * KIB, GIB, NULL, "16M",
@@ -117,6 +130,28 @@ static int set_path(struct options *options, char **path, const char *value,
 	return 0;
 }
 
+/* Without blanks, and with one comma between two. */
+static int set_words(char **text, const char *value, struct failure *failure)
+{
+	char words[256] = "";
+
+	if (strlen(value) >= sizeof(words))
+		return failure_set(failure, -EINVAL, "the list is too long");
+	while (*(value += strspn(value, ", \t"))) {
+		size_t n = strcspn(value, ", \t");
+
+		if (memchr(value, '/', n))
+			return failure_set(failure, -EINVAL,
+					   "%s has a path: a command is given by its name",
+					   LOG_VALUE(value));
+		if (words[0])
+			strcat(words, ",");
+		strncat(words, value, n);
+		value += n;
+	}
+	return replace_text(text, words);
+}
+
 static int set_choice(const struct options_info *info, int64_t *choice, const char *value,
 		      struct failure *failure)
 {
@@ -150,6 +185,8 @@ static int set_row(struct options *options, const struct options_info *info, con
 		return replace_text(field, value);
 	case OPTIONS_PATH:
 		return set_path(options, field, value, failure);
+	case OPTIONS_WORDS:
+		return set_words(field, value, failure);
 	case OPTIONS_BOOL:
 		return option_value_parse_bool(value, field, failure);
 	case OPTIONS_NUMBER:
@@ -216,6 +253,8 @@ struct options *options_free(struct options *options)
 	free(options->exports);
 	free(options->name);
 	free(options->mount);
+	free(options->exec_allow);
+	free(options->exec_deny);
 	free(options->home_dir);
 	free(options);
 	return NULL;

@@ -55,6 +55,13 @@ struct options {
 	int64_t max_calls;
 	int64_t max_write_bytes;
 
+	/* Programs that one peer runs here. */
+	int64_t max_jobs;
+	int64_t job_grace_ms;
+	int64_t job_spool; /* bytes of one job */
+	int64_t job_time_limit_ms;
+	char *exec_allow, *exec_deny; /* names, separated by commas */
+
 	int64_t pool_threads;
 	int64_t audit_max_size; /* bytes of one file */
 	int64_t audit_keep;     /* older files */
@@ -70,6 +77,7 @@ struct options {
 enum options_type {
 	OPTIONS_TEXT,        /* char *: a name of a peer, or "" */
 	OPTIONS_PATH,        /* char *: absolute, or "" */
+	OPTIONS_WORDS,       /* char *: file names, separated by commas, or "" */
 	OPTIONS_BOOL,        /* bool */
 	OPTIONS_NUMBER,      /* int64_t */
 	OPTIONS_BYTES,       /* int64_t */

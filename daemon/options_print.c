@@ -21,6 +21,7 @@ static const char *print_value(const struct options *options, const struct optio
 	switch (info->type) {
 	case OPTIONS_TEXT:
 	case OPTIONS_PATH:
+	case OPTIONS_WORDS:
 		return *(char *const *)field;
 	case OPTIONS_BOOL:
 		return *(const bool *)field ? "yes" : "no";

@@ -71,13 +71,17 @@ static void on_timer_closed(uv_handle_t *handle)
 static void leave(struct paired *paired, bool unpaired)
 {
 	struct paired **at = &paired->daemon->paired;
+	const void *peer; /* only compared */
 
 	while (*at != paired)
 		at = &(*at)->next;
 	*at = paired->next;
 	if (paired->fs)
 		fs_peer_remove(paired->fs);
+	peer = paired->net;
 	net_peer_remove(paired->net, unpaired);
+	if (paired->daemon->jobs)
+		jobs_peer_removed(paired->daemon->jobs, peer);
 	audit_counts_free(paired->counts);
 	uv_close((uv_handle_t *)&paired->pending, on_timer_closed);
 }
@@ -280,10 +284,41 @@ static void on_answered(void *arg, struct net_peer *peer, const struct op *op, i
 {
 	struct paired *paired = net_peer_data(peer);
 
+	if (op->number >= OP_JOB_START && op->number <= OP_JOB_EVENTS && !denied)
+		return; /* jobs have lines of their own */
 	if (denied)
 		audit_counts_deny(paired->counts, op->number, op->name);
 	else
 		audit_counts_add(paired->counts, op->number, op->name, error);
+}
+
+static json_t *describe_job(const struct job_info *info, bool has_ended)
+{
+	json_t *detail = json_object();
+	struct bytes cmd = info->cmd, name = info->name;
+
+	json_object_set_new(detail, "cmd", json_stringn((const char *)cmd.data, cmd.size));
+	if (name.size)
+		json_object_set_new(detail, "name",
+				    json_stringn((const char *)name.data, name.size));
+	if (has_ended && info->state == JOB_EXITED)
+		json_object_set_new(detail, "exit", json_integer((json_int_t)info->exit));
+	if (has_ended && info->state == JOB_KILLED)
+		json_object_set_new(detail, "signal", json_integer((json_int_t)info->signal));
+	return detail;
+}
+
+void paired_job_told(void *arg, const char *peer, const struct job_info *info, int error,
+		     int64_t duration_ms)
+{
+	struct daemon *daemon = arg;
+	bool has_ended = error == 0 && info->state != JOB_RUNNING;
+	const char *outcome = error == -EPERM || error == -EACCES || error == -EAGAIN ? "denied"
+			      : error < 0 ? strerror(-error)
+					  : "ok";
+
+	audit_write(daemon->audit, peer, has_ended ? "exec-end" : "exec", outcome, duration_ms,
+		    describe_job(info, has_ended));
 }
 
 static void on_pairing(void *arg, struct pair_stream *stream)

@@ -39,6 +39,9 @@ extern const struct pairing_room_host paired_host;
 
 /* What a user typed as an address: a discovered name, "host", "host:port". 0 or -EINVAL. */
 int paired_resolve(void *arg, const char *text, char ret_address[STORE_ADDRESS_TEXT_MAX + 1]);
+/* What jobs tells (jobs_options.told): into the audit log. */
+void paired_job_told(void *arg, const char *peer, const struct job_info *info, int error,
+		     int64_t duration_ms);
 /* A machine announces itself. */
 void paired_announced(struct daemon *daemon, const struct discovery_service *service);
 /* The mount's status text of one peer (paired) or of this machine (NULL). */

@@ -57,8 +57,23 @@ Test(options, nothing_configured_gives_the_defaults)
 	cr_assert_eq(options->max_streams, 256);
 	cr_assert_eq(options->max_calls, 1024);
 	cr_assert_eq(options->max_write_bytes, 16 << 20);
+	cr_assert_eq(options->max_jobs, 256);
+	cr_assert_eq(options->job_grace_ms, 600000);
+	cr_assert_eq(options->job_spool, 256 << 20);
+	cr_assert_eq(options->job_time_limit_ms, 0);
+	cr_assert_str_eq(options->exec_allow, "");
+	cr_assert_str_eq(options->exec_deny, "");
 	cr_assert_eq(options->pool_threads, 16);
 	cr_assert_eq(options->n_exports, 0);
+}
+
+Test(options, command_names_are_a_list_without_paths)
+{
+	cr_assert_eq(parse("exec_deny = rm, shutdown,,dd\nexec_allow = git\n"), 0);
+	cr_assert_str_eq(options->exec_deny, "rm,shutdown,dd");
+	cr_assert_str_eq(options->exec_allow, "git");
+	cr_assert_eq(parse("exec_deny = ls,/bin/rm\n"), -EINVAL);
+	cr_assert_not_null(strstr(errors, "/bin/rm has a path"));
 }
 
 Test(options, every_row_of_the_table_is_sound)
