@@ -378,9 +378,9 @@ static void start_done(uv_work_t *work, int status)
 	}
 	jobs_ops_started(job, error);
 	if (job->in_fd < 0)
-		job_input_close(job); /* what waits to be written: nobody reads it */
+		job_stdin_close(job); /* what waits to be written: nobody reads it */
 	else
-		job_input_go_on(job);
+		job_stdin_go_on(job);
 	if (error == 0 && job->spawned.exec_error) {
 		become_over(job);
 	} else if (error == 0) {
@@ -486,7 +486,7 @@ void job_settle(struct job *job)
 	close_timer(&job->limit);
 	close_timer(&job->kill);
 	close_timer(&job->grace);
-	job_input_close(job);
+	job_stdin_close(job);
 	for (unsigned i = 0; i < SPOOL_CHANNELS; i++)
 		job_output_close(&job->outputs[i]);
 	job->spool = NULL;

@@ -144,16 +144,16 @@ void job_output_resume(struct job *job);
 /* A terminal is to be written to, or not any more. */
 void job_output_want_write(struct job_output *output);
 
-/* --- job_input.c: what it reads ----------------------------------------------------------------
+/* --- job_stdin.c: what it reads ----------------------------------------------------------------
  */
 
 /* Takes a JOB_WRITE on, to be answered later. */
-void job_input_write(struct job *job, struct jobs_guest *guest, struct request *request);
+void job_stdin_write(struct job *job, struct jobs_guest *guest, struct request *request);
 /* It can be written to again. */
-void job_input_go_on(struct job *job);
-void job_input_close(struct job *job);
+void job_stdin_go_on(struct job *job);
+void job_stdin_close(struct job *job);
 /* Takes out one that is not to be done any more. */
-void job_input_withdraw(struct job_pending *pending);
+void job_stdin_withdraw(struct job_pending *pending);
 
 /* --- job_stream.c: who follows it --------------------------------------------------------------
  */

@@ -67,7 +67,7 @@ void job_output_close(struct job_output *output)
 	output->fd = -1;
 	output->is_drained = true;
 	if (job->flags & JOB_TTY)
-		job_input_close(job);
+		job_stdin_close(job);
 }
 
 /* A program that writes much is not to wait for us after each 64 KiB. */
@@ -153,7 +153,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
 		events = UV_READABLE | UV_WRITABLE;
 	job_hold(job);
 	if ((events & UV_WRITABLE) && job->in_waits)
-		job_input_go_on(job);
+		job_stdin_go_on(job);
 	if ((events & UV_READABLE) && output->fd >= 0 && !output->is_paused)
 		pump(output);
 	job_release(job);

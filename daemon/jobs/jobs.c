@@ -86,7 +86,7 @@ static void withdraw(struct job_pending *pending)
 		request_fail(jobs_pending_take(pending), -EINTR);
 		break;
 	case JOB_PENDING_WRITE:
-		job_input_withdraw(pending);
+		job_stdin_withdraw(pending);
 		break;
 	}
 }

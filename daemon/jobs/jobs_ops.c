@@ -333,7 +333,7 @@ static void on_write(struct jobs_guest *guest, struct request *request)
 	if (!job)
 		return;
 	job_hold(job);
-	job_input_write(job, guest, request);
+	job_stdin_write(job, guest, request);
 	job_release(job);
 }
 

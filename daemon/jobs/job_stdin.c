@@ -29,7 +29,7 @@ static void answer(struct job_pending *pending, int error)
 		request_reply(request, &(struct result_job_write){.end = job->in_end}, NULL, NULL);
 }
 
-void job_input_close(struct job *job)
+void job_stdin_close(struct job *job)
 {
 	struct job_pending *pending;
 	bool is_pipe = !(job->flags & JOB_TTY);
@@ -47,10 +47,10 @@ void job_input_close(struct job *job)
 
 static void on_writable(uv_poll_t *poll, int status, int events)
 {
-	job_input_go_on(poll->data);
+	job_stdin_go_on(poll->data);
 }
 
-/* Calls job_input_go_on when it takes more. */
+/* Calls job_stdin_go_on when it takes more. */
 static int wait_for_room(struct job *job)
 {
 	int error = 0;
@@ -122,7 +122,7 @@ static int write_one(struct job *job, struct job_pending *pending)
 	return 0;
 }
 
-void job_input_go_on(struct job *job)
+void job_stdin_go_on(struct job *job)
 {
 	struct job_pending *pending;
 
@@ -139,14 +139,14 @@ void job_input_go_on(struct job *job)
 		}
 		answer(pending, error);
 		if (error == -EPIPE || (error == 0 && is_last))
-			job_input_close(job);
+			job_stdin_close(job);
 	}
 	wait_no_more(job);
 out:
 	job_release(job);
 }
 
-void job_input_withdraw(struct job_pending *pending)
+void job_stdin_withdraw(struct job_pending *pending)
 {
 	struct job *job = pending->job;
 
@@ -157,7 +157,7 @@ void job_input_withdraw(struct job_pending *pending)
 	}
 }
 
-void job_input_write(struct job *job, struct jobs_guest *guest, struct request *request)
+void job_stdin_write(struct job *job, struct jobs_guest *guest, struct request *request)
 {
 	const struct args_job_write *args = request->args;
 	uint64_t offset;
@@ -189,5 +189,5 @@ void job_input_write(struct job *job, struct jobs_guest *guest, struct request *
 		job->in_offered = offset + args->data.size;
 	TAILQ_INSERT_TAIL(&job->writes, pending, of_job);
 	if (TAILQ_FIRST(&job->writes) == pending && job->phase != JOB_STARTING)
-		job_input_go_on(job);
+		job_stdin_go_on(job);
 }
