@@ -9,13 +9,13 @@
 #include <string.h>
 
 #include "daemon/jobs/jobs_private.h"
-#include "daemon/net/limits.h"
 
 struct job_client {
 	struct job *job;
 	TAILQ_ENTRY(job_client) entry;
 	struct request_stream *stream; /* NULL: broken */
 	uint64_t position;             /* of the next byte to be sent */
+	size_t unused; /* of what was sent, that may not have arrived if the link breaks now */
 	bool is_notified;
 	bool is_reading;
 	struct spool_read read;
@@ -23,26 +23,33 @@ struct job_client {
 	size_t read_at; /* of what was read, what has been sent */
 };
 
+/* What comes before it, the client has got for certain. */
 static uint64_t floor_of(const struct job_client *client)
 {
-	return client->position > LIMITS_WINDOW ? client->position - LIMITS_WINDOW : 0;
+	return client->position > client->unused ? client->position - client->unused : 0;
 }
 
 void job_stream_guard(struct job *job)
 {
 	struct job_client *client;
 	uint64_t floor = job->in_grace ? job->grace_floor : SPOOL_UNGUARDED;
+	bool is_lean =
+	    job->n_clients > 0 && !job->is_detached && !job->in_grace && !job_is_complete(job);
+	size_t unused = 0;
 
 	if (!job->spool)
 		return;
 	TAILQ_FOREACH(client, &job->clients, entry)
 	{
-		if (client->stream && floor_of(client) < floor)
+		if (!client->stream)
+			continue;
+		client->unused = request_stream_unused(client->stream);
+		if (client->unused > unused)
+			unused = client->unused;
+		if (floor_of(client) < floor)
 			floor = floor_of(client);
 	}
-	spool_guard(job->spool, floor,
-		    job->n_clients > 0 && !job->is_detached && !job->in_grace &&
-			!job_is_complete(job));
+	spool_guard(job->spool, floor, is_lean ? unused + SPOOL_MEMORY : 0);
 }
 
 /* Out of the list, once no read is under way. */

@@ -33,8 +33,8 @@ struct spool {
 	uint64_t memory_from, end;
 	uint64_t disk_from, disk_to;
 	uint64_t floor;
-	size_t memory; /* how much of it is to be kept there */
-	bool lean;
+	size_t memory;   /* how much of it is to be kept there */
+	size_t lean;     /* bytes of memory that are all that it uses; 0: it is not */
 	bool is_waiting; /* `room` is to be called */
 	bool has_failed; /* the disk */
 	bool closing;
@@ -187,6 +187,17 @@ static size_t in_memory(const struct spool *spool)
 	return (size_t)(spool->end - spool->memory_from);
 }
 
+/* How much is to be kept there. */
+static size_t memory_of(const struct spool *spool)
+{
+	return spool->lean ? spool->lean : spool->memory;
+}
+
+static size_t memory_most(const struct spool *spool)
+{
+	return spool->lean > MEMORY_MOST ? spool->lean + SPOOL_MEMORY : MEMORY_MOST;
+}
+
 /* Makes room in the ring for bytes up to `to`. Returns false if it must not. */
 static bool make_room(struct spool *spool, uint64_t to)
 {
@@ -208,7 +219,7 @@ static void write_start(struct spool *spool)
 	spool->n_written = 0;
 	spool->write_error = 0;
 	while (chunk && chunk != spool->last && spool->n_written < WRITE_CHUNKS &&
-	       left > spool->memory && make_room(spool, chunk->offset + chunk->size)) {
+	       left > memory_of(spool) && make_room(spool, chunk->offset + chunk->size)) {
 		spool_hold(chunk);
 		spool->written[spool->n_written++] = chunk;
 		left -= chunk->size;
@@ -247,7 +258,7 @@ static void shrink(struct spool *spool)
 {
 	if (spool->writing)
 		return;
-	while (in_memory(spool) > spool->memory && spool->first && spool->first != spool->last) {
+	while (in_memory(spool) > memory_of(spool) && spool->first && spool->first != spool->last) {
 		uint64_t to = spool->first->offset + spool->first->size;
 
 		if (!spool->has_failed && !(spool->lean && may_drop(spool, to)))
@@ -257,7 +268,8 @@ static void shrink(struct spool *spool)
 		drop_first(spool);
 		forget_disk(spool);
 	}
-	if (in_memory(spool) > (spool->lean ? MEMORY_MOST : spool->memory) && !spool->has_failed)
+	if (in_memory(spool) > (spool->lean ? memory_most(spool) : spool->memory) &&
+	    !spool->has_failed)
 		write_start(spool);
 	shrink_runs(spool);
 	spool_runs_trim(&spool->runs, spool_kept(spool));
@@ -303,12 +315,12 @@ void spool_commit(struct spool *spool, unsigned channel, size_t size)
 
 bool spool_may_grow(struct spool *spool)
 {
-	bool is_full = in_memory(spool) >= MEMORY_MOST || spool->runs.n > SPOOL_RUNS_MAX;
+	bool is_full = in_memory(spool) >= memory_most(spool) || spool->runs.n > SPOOL_RUNS_MAX;
 
 	/* Guarded bytes have a place in the ring, or in memory. */
 	if (spool->floor != SPOOL_UNGUARDED && spool->end > spool->floor) {
 		uint64_t room =
-		    spool->has_failed || spool->lean ? spool->memory : spool->options.limit;
+		    spool->has_failed || spool->lean ? memory_of(spool) : spool->options.limit;
 
 		if (room < spool->memory)
 			room = spool->memory;
@@ -318,13 +330,13 @@ bool spool_may_grow(struct spool *spool)
 	return !is_full;
 }
 
-void spool_guard(struct spool *spool, uint64_t floor, bool lean)
+void spool_guard(struct spool *spool, uint64_t floor, size_t lean)
 {
 	if (floor != SPOOL_UNGUARDED && floor < spool_kept(spool))
 		floor = spool_kept(spool);
 	spool->floor = floor;
 	spool->lean = lean;
-	if (in_memory(spool) > spool->memory || spool->runs.n > SPOOL_RUNS_MAX)
+	if (in_memory(spool) > memory_of(spool) || spool->runs.n > SPOOL_RUNS_MAX)
 		shrink(spool);
 	tell_room(spool);
 }

@@ -76,9 +76,9 @@ void spool_commit(struct spool *spool, unsigned channel, size_t size);
 bool spool_may_grow(struct spool *spool);
 
 /* Bytes from `floor` on are not dropped: rather, it does not grow. SPOOL_UNGUARDED: the oldest go.
- * With `lean`, memory is all that it uses: what is below the floor is dropped, not written to the
- * disk, and it does not grow beyond what memory holds. */
-void spool_guard(struct spool *spool, uint64_t floor, bool lean);
+ * Where `lean` is not 0, memory of so many bytes is all that it uses: what is below the floor is
+ * dropped, not written to the disk, and it does not grow beyond that. */
+void spool_guard(struct spool *spool, uint64_t floor, size_t lean);
 /* Nothing is written to it any more and nobody reads at its end: keeps little in memory. */
 void spool_settle(struct spool *spool);
 

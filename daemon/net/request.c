@@ -201,8 +201,8 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 	session->promised -= entry->promised;
 	session->running_write_bytes -= entry->write_size;
 	entry->state = REQUEST_STREAMING;
-	entry->stream =
-	    (struct request_stream){.ready = ready, .arg = arg, .credit = LIMITS_WINDOW};
+	entry->stream = (struct request_stream){
+	    .ready = ready, .arg = arg, .credit = LIMITS_WINDOW, .window = LIMITS_WINDOW};
 	TAILQ_INSERT_TAIL(&session->streams, entry, entry);
 	session->n_streams++;
 	session_unpark_soon(session);
@@ -220,6 +220,11 @@ size_t request_stream_room(const struct request_stream *stream)
 		return stream->credit;
 	link_want_drained(link);
 	return room;
+}
+
+size_t request_stream_unused(const struct request_stream *stream)
+{
+	return stream->window > stream->credit ? stream->window - stream->credit : 0;
 }
 
 int request_stream_write(struct request_stream *stream, unsigned channel, struct bytes data)

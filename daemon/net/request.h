@@ -78,6 +78,8 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 size_t request_stream_room(const struct request_stream *stream);
 /* Sends at most that many (copied), on `channel`. */
 int request_stream_write(struct request_stream *stream, unsigned channel, struct bytes data);
+/* How much of what was sent the other end may not have used yet, at most. */
+size_t request_stream_unused(const struct request_stream *stream);
 /* Ends it; `stream` is gone. */
 void request_stream_end(struct request_stream *stream, int error);
 

@@ -15,6 +15,7 @@ struct request_stream {
 	void (*ready)(void *arg, int error);
 	void *arg;
 	size_t credit;
+	size_t window; /* what credit would be if all was used: at least that of the other end */
 };
 
 /* Freed when answered, or when its stream ends. */

@@ -379,6 +379,12 @@ static int take_credit(struct session *session, const struct frame *frame, const
 	if (frame->status > LIMITS_WINDOW_MAX - entry->stream.credit)
 		return -EPROTO;
 	entry->stream.credit += frame->status;
+	/* What was used comes in steps of little more than that; the rest is a larger window
+	 * (stream_window.h). */
+	if (frame->status > LIMITS_WINDOW / 4 + FRAME_STREAM_DATA_MAX)
+		entry->stream.window += frame->status - LIMITS_WINDOW / 4;
+	if (entry->stream.window < entry->stream.credit)
+		entry->stream.window = entry->stream.credit;
 	entry->stream.ready(entry->stream.arg, 0);
 	return 0;
 }

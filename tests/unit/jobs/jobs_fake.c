@@ -82,6 +82,11 @@ size_t request_stream_room(const struct request_stream *stream)
 	return call_of(stream)->credit;
 }
 
+size_t request_stream_unused(const struct request_stream *stream)
+{
+	return call_of(stream)->gives_credit ? 0 : LIMITS_WINDOW - call_of(stream)->credit;
+}
+
 static void take_notice(struct jobs_fake_call *call, struct bytes data)
 {
 	const char *why = "";
