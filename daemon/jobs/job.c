@@ -452,6 +452,8 @@ int job_new(struct jobs_peer *peer, const struct args_job_start *args, const cha
 	TAILQ_INIT(&job->starters);
 	TAILQ_INIT(&job->waits);
 	TAILQ_INIT(&job->writes);
+	if ((args->flags & JOB_TTY) && job_screen_new(job, job->rows, job->cols, &job->screen) < 0)
+		job->screen = NULL; /* it is only not to be seen anew */
 	*ret_job = job;
 	job->work.data = job;
 	return uv_queue_work(jobs->options.loop, &job->work, start_run, start_done);
@@ -471,6 +473,8 @@ int job_resize(struct job *job, uint64_t rows, uint64_t cols)
 	job->cols = (unsigned)cols;
 	if (job->outputs[0].fd >= 0)
 		ioctl(job->outputs[0].fd, TIOCSWINSZ, &size);
+	if (job->screen)
+		job_screen_resize(job->screen, job->rows, job->cols);
 	return 0;
 }
 
@@ -481,7 +485,8 @@ void job_settle(struct job *job)
 	struct spool *spool = job->spool;
 
 	if (job->n_holds > 0 || job->is_listed || job->phase != JOB_OVER || !job->is_reaped ||
-	    !TAILQ_EMPTY(&job->clients) || !spool)
+	    !TAILQ_EMPTY(&job->clients) || !spool ||
+	    (job->screen && job_screen_is_busy(job->screen)))
 		return;
 	close_timer(&job->limit);
 	close_timer(&job->kill);
@@ -489,6 +494,8 @@ void job_settle(struct job *job)
 	job_stdin_close(job);
 	for (unsigned i = 0; i < SPOOL_CHANNELS; i++)
 		job_output_close(&job->outputs[i]);
+	job_screen_free(job->screen);
+	job->screen = NULL;
 	job->spool = NULL;
 	spool_close(spool);
 }

@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "daemon/jobs/job_command.h"
+#include "daemon/jobs/job_screen.h"
 #include "daemon/jobs/jobs.h"
 #include "daemon/jobs/spawn.h"
 #include "daemon/jobs/spool.h"
@@ -20,7 +21,12 @@ enum job_phase {
 	JOB_OVER,     /* it has ended; its output may go on */
 };
 
-enum job_pending_kind { JOB_PENDING_START, JOB_PENDING_WAIT, JOB_PENDING_WRITE };
+enum job_pending_kind {
+	JOB_PENDING_START,
+	JOB_PENDING_WAIT,
+	JOB_PENDING_WRITE,
+	JOB_PENDING_SCREEN,
+};
 
 /* A request that is answered later; request->room. */
 struct job_pending {
@@ -29,7 +35,8 @@ struct job_pending {
 	struct job *job;
 	struct jobs_guest *guest; /* NULL: its session has gone */
 	TAILQ_ENTRY(job_pending) of_job, of_guest;
-	uint64_t offset; /* WRITE: of its first byte */
+	uint64_t offset;       /* WRITE: of its first byte */
+	struct asking *asking; /* SCREEN */
 };
 TAILQ_HEAD(job_pending_list, job_pending);
 
@@ -90,8 +97,9 @@ struct job {
 	uint8_t in_last;     /* the last byte */
 	struct job_pending_list writes;
 
-	struct spool *spool; /* NULL: closed */
-	bool has_notice;     /* ended, and all that it had written is in the spool */
+	struct spool *spool;       /* NULL: closed */
+	struct job_screen *screen; /* of a terminal; else NULL */
+	bool has_notice;           /* ended, and all that it had written is in the spool */
 	uint64_t notice_at;
 	struct job_client_list clients;
 	unsigned n_clients;
@@ -158,9 +166,10 @@ void job_stdin_withdraw(struct job_pending *pending);
 /* --- job_stream.c: who follows it --------------------------------------------------------------
  */
 
-/* Answers with a stream from `offset` on. */
+/* Answers with a stream from `offset` on. `screen` (may be NULL) comes before that; its bytes are
+ * taken over. */
 void job_stream_open(struct job *job, struct request *request, const void *result, uint64_t offset,
-		     bool is_owner);
+		     bool is_owner, struct buffer *screen);
 void job_stream_pump(struct job *job);
 void job_stream_guard(struct job *job);
 /* Ends all with an error. */

@@ -142,6 +142,8 @@ static void pump(struct job_output *output)
 	}
 	check_notice(job);
 	job_stream_pump(job);
+	if (job->screen)
+		job_screen_feed(job->screen);
 }
 
 static void on_event(uv_poll_t *poll, int status, int events)

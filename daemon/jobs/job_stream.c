@@ -16,6 +16,8 @@ struct job_client {
 	struct request_stream *stream; /* NULL: broken */
 	uint64_t position;             /* of the next byte to be sent */
 	size_t unused; /* of what was sent, that may not have arrived if the link breaks now */
+	struct buffer screen; /* comes before everything else */
+	size_t screen_sent;
 	bool is_notified;
 	bool is_reading;
 	struct spool_read read;
@@ -49,6 +51,8 @@ void job_stream_guard(struct job *job)
 		if (floor_of(client) < floor)
 			floor = floor_of(client);
 	}
+	if (job->screen && job_screen_position(job->screen) < floor && job->phase != JOB_OVER)
+		floor = job_screen_position(job->screen);
 	spool_guard(job->spool, floor, is_lean ? unused + SPOOL_MEMORY : 0);
 }
 
@@ -66,6 +70,7 @@ static void leave(struct job_client *client)
 	if (client->is_reading)
 		return;
 	TAILQ_REMOVE(&job->clients, client, entry);
+	buffer_deinit(&client->screen);
 	free(client->read_data);
 	free(client);
 }
@@ -178,6 +183,25 @@ static int find_piece(struct job_client *client, struct spool_piece *ret_piece)
 	return r == -EAGAIN ? start_read(client) : r;
 }
 
+static int send_screen(struct job_client *client, size_t room)
+{
+	struct bytes piece = {client->screen.data + client->screen_sent,
+			      client->screen.size - client->screen_sent};
+	int r;
+
+	if (piece.size > room)
+		piece.size = room;
+	if (piece.size > FRAME_STREAM_DATA_MAX)
+		piece.size = FRAME_STREAM_DATA_MAX;
+	if (piece.size == 0)
+		return 0;
+	r = request_stream_write(client->stream, JOB_STDOUT, piece);
+	if (r < 0)
+		return r;
+	client->screen_sent += piece.size;
+	return 1;
+}
+
 /* Sends one piece. Returns 1 if there may be more to do, 0 if it waits, or an error. */
 static int send_piece(struct job_client *client)
 {
@@ -186,6 +210,8 @@ static int send_piece(struct job_client *client)
 	size_t room;
 	int r;
 
+	if (client->screen_sent < client->screen.size)
+		return send_screen(client, request_stream_room(client->stream));
 	if (!client->is_notified && job->has_notice && job->phase == JOB_OVER &&
 	    client->position >= job->notice_at) {
 		r = send_notice(client);
@@ -225,6 +251,7 @@ static void pump(struct job_client *client)
 	if (r < 0)
 		end(client, r);
 	else if (job_is_complete(job) && client->is_notified &&
+		 client->screen_sent == client->screen.size &&
 		 client->position == spool_end(job->spool))
 		end(client, 0);
 }
@@ -256,13 +283,15 @@ static void on_ready(void *arg, int error)
 	else
 		pump(client);
 	job_stream_guard(job);
+	if (job->screen)
+		job_screen_feed(job->screen);
 	job_release(job);
 }
 
 /* --- coming and going ------------------------------------------------------------------------- */
 
 void job_stream_open(struct job *job, struct request *request, const void *result, uint64_t offset,
-		     bool is_owner)
+		     bool is_owner, struct buffer *screen)
 {
 	struct job_client *client = calloc(1, sizeof(*client));
 	struct request_stream *stream;
@@ -274,6 +303,10 @@ void job_stream_open(struct job *job, struct request *request, const void *resul
 	job_hold(job);
 	client->job = job;
 	client->position = offset;
+	if (screen) {
+		client->screen = *screen;
+		*screen = (struct buffer){0};
+	}
 	TAILQ_INSERT_TAIL(&job->clients, client, entry);
 	if (is_owner) {
 		job->owner = client;

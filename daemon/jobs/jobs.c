@@ -88,6 +88,9 @@ static void withdraw(struct job_pending *pending)
 	case JOB_PENDING_WRITE:
 		job_stdin_withdraw(pending);
 		break;
+	case JOB_PENDING_SCREEN:
+		jobs_screen_withdraw(pending);
+		break;
 	}
 }
 
@@ -218,6 +221,8 @@ void jobs_ended(struct job *job)
 	jobs_ops_ended(job);
 	job_stream_pump(job);
 	job_stream_guard(job);
+	if (job->screen)
+		job_screen_feed(job->screen);
 	if (job->n_clients == 0 && job_is_complete(job))
 		spool_settle(job->spool);
 	jobs_keep_few(peer);

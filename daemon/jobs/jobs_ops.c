@@ -59,7 +59,7 @@ static void answer_start(struct job *job, struct request *request)
 	job_describe(job, &result.info);
 	if (args->flags & JOB_ATTACH)
 		job_stream_open(job, request, &result, spool_kept(job->spool),
-				(args->flags & JOB_OWNER) != 0);
+				(args->flags & JOB_OWNER) != 0, NULL);
 	else
 		request_reply(request, &result, NULL, NULL);
 }
@@ -232,15 +232,19 @@ static void on_attach(struct jobs_guest *guest, struct request *request)
 
 	if (!job)
 		return;
+	if ((job->flags & JOB_TTY) && args->rows && args->cols)
+		job_resize(job, args->rows, args->cols);
+	if (args->flags & JOB_SCREEN) {
+		jobs_screen_ask(job, guest, request);
+		return;
+	}
 	result.offset = args->offset == OPS_ANY ? spool_end(job->spool) : args->offset;
 	if (result.offset < spool_kept(job->spool) || result.offset > spool_end(job->spool)) {
 		request_fail(request, -ERANGE);
 		return;
 	}
-	if ((job->flags & JOB_TTY) && args->rows && args->cols)
-		job_resize(job, args->rows, args->cols);
 	job_describe(job, &result.info);
-	job_stream_open(job, request, &result, result.offset, (args->flags & JOB_OWNER) != 0);
+	job_stream_open(job, request, &result, result.offset, (args->flags & JOB_OWNER) != 0, NULL);
 }
 
 /* A JOB_READ, while its bytes are got. */
@@ -484,7 +488,7 @@ static void on_screen(struct jobs_guest *guest, struct request *request)
 	struct job *job = take_job(guest, request, args->job, args->name);
 
 	if (job)
-		request_fail(request, -ENOTTY);
+		jobs_screen_ask(job, guest, request);
 }
 
 static void on_events(struct jobs_guest *guest, struct request *request)

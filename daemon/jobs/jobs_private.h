@@ -68,6 +68,12 @@ void jobs_watch(struct jobs_peer *peer, struct request *request);
 void jobs_watch_tell(struct jobs_peer *peer, const struct job_info *info);
 void jobs_watch_end(struct jobs_peer *peer, int error);
 
+/* jobs_screen.c */
+/* JOB_SCREEN, and JOB_ATTACH with JOB_SCREEN. */
+void jobs_screen_ask(struct job *job, struct jobs_guest *guest, struct request *request);
+/* It is not wanted any more. */
+void jobs_screen_withdraw(struct job_pending *pending);
+
 /* jobs_ops.c */
 void jobs_ops_handle(struct jobs_guest *guest, struct request *request);
 /* A job has started, or could not be. */

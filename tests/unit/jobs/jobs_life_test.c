@@ -263,3 +263,77 @@ Test(jobs_life, stopping_breaks_streams_and_ends_all)
 	jobs_fake_deinit(&fake);
 	cr_assert_eq(fake.n_ended, 2);
 }
+
+Test(jobs_life, who_attaches_to_a_terminal_sees_it_as_it_is)
+{
+	const struct result_job_screen *shown;
+	const struct result_job_attach *attached;
+	struct jobs_fake_call *call, *attach;
+	uint64_t number;
+
+	jobs_fake_init(&fake, NULL);
+	call = jobs_fake_line(
+	    &fake, 0, "stty -echo; printf 'one\\rtwo\\nthree'; read x; echo \"<$x>\"",
+	    (struct args_job_start){.flags = JOB_ATTACH | JOB_TTY, .rows = 5, .cols = 20});
+	jobs_fake_until(&fake, call->n_bytes >= 13);
+	number = jobs_fake_number(call);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_SCREEN, job_screen, &shown, .job = number), 0);
+	cr_assert_eq(shown->rows, 5);
+	cr_assert_eq(shown->cols, 20);
+	cr_assert_eq(shown->cursor_row, 1);
+	cr_assert_eq(shown->cursor_col, 5);
+	cr_assert_eq(memcmp(shown->text.data, "two\nthree\n", 10), 0);
+	attach = jobs_fake_start(
+	    &fake, 0, OP_JOB_ATTACH,
+	    &(struct args_job_attach){.job = number, .flags = JOB_SCREEN, .rows = 6, .cols = 30});
+	cr_assert_eq(jobs_fake_wait(&fake, attach), 0);
+	attached = attach->result;
+	cr_assert_gt(attached->screen_size, 0);
+	cr_assert_eq(attached->info.rows, 6);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number,
+				    .data = jobs_fake_text("yes\n")),
+		     0);
+	jobs_fake_until(&fake, attach->has_ended && call->has_ended);
+	cr_assert_eq(attach->n_bytes, attached->screen_size + call->n_bytes - attached->offset);
+	cr_assert_not_null(strstr(jobs_fake_output(attach, 0), "three"));
+	cr_assert_not_null(strstr(jobs_fake_output(attach, 0), "<yes>"));
+	/* It is still there when its program is not. */
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_SCREEN, job_screen, &shown, .job = number), 0);
+	cr_assert_eq(shown->cols, 30);
+	jobs_fake_deinit(&fake);
+}
+
+Test(jobs_life, a_pipe_has_no_screen)
+{
+	struct jobs_fake_call *call;
+
+	jobs_fake_init(&fake, NULL);
+	call = jobs_fake_line(&fake, 0, "true", (struct args_job_start){0});
+	cr_assert_eq(jobs_fake_wait(&fake, call), 0);
+	cr_assert_eq(
+	    JOBS_FAKE_CALL(&fake, JOB_SCREEN, job_screen, NULL, .job = jobs_fake_number(call)),
+	    -ENOTTY);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_RESIZE, job_resize, NULL,
+				    .job = jobs_fake_number(call), .rows = 5, .cols = 5),
+		     -ENOTTY);
+	jobs_fake_deinit(&fake);
+}
+
+/* What a terminal is asked when nobody is attached, its screen answers. */
+Test(jobs_life, a_program_that_asks_its_terminal_is_answered)
+{
+	struct jobs_fake_call *call;
+	const struct result_job_read *read;
+
+	jobs_fake_init(&fake, NULL);
+	call = jobs_fake_line(
+	    &fake, 0, "stty raw -echo; printf '\\033[6n'; dd bs=1 count=6 2>/dev/null | od -c",
+	    (struct args_job_start){.flags = JOB_TTY});
+	cr_assert_eq(jobs_fake_wait(&fake, call), 0);
+	jobs_fake_until(&fake, fake.n_ended == 1);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_READ, job_read, &read, .job = jobs_fake_number(call),
+				    .size = 1000),
+		     0);
+	cr_assert_not_null(memmem(read->data.data, read->data.size, "033   [   1   ;   1   R", 22));
+	jobs_fake_deinit(&fake);
+}
