@@ -145,7 +145,10 @@ def a_gibibyte_goes_both_ways(t):
 def a_hundred_thousand_entries_are_listed_and_found(t):
     desk, lap = two(t)
     n = {"none": 100000, "address": 30000, "thread": 10000}[t.sanitizer]
-    desk.sh("mkdir many; cd many; seq -f 'file-%06.0f' $1 | xargs touch", n, timeout=600)
+    desk.sh("mkdir many")
+    if desk.box: # in memory: quickly made, and gone with the sandbox
+        desk.sh('mount -t tmpfs -o "nr_inodes=0,mode=755,uid=$2" tmpfs "$1"', desk.home + "/many", desk.user, root=True)
+    desk.sh("cd many; seq -f 'file-%06.0f' $1 | xargs touch", n, timeout=600)
     path = lap.peer_path("desk", "many")
     assert lap.sh('ls -f "$1" | wc -l', path, timeout=600).stdout.strip() == str(n + 2)
     assert lap.sh('ls -l "$1" | wc -l', path, timeout=600).stdout.strip() == str(n + 1)
