@@ -264,8 +264,14 @@ static void write_behind_it(fuse_req_t req, struct open_file *handle, const uint
 {
 	struct fs *fs = fs_of(req);
 	struct file *file = handle->node->file;
+	struct transport *transport = node_peer(fs, handle->node)->transport;
 	struct write_request *request;
+	uint64_t rtt_us, rate;
 
+	if (transport) {
+		transport->ops->measure(transport, &rtt_us, &rate);
+		write_budget_delay(file->writes.budget, rtt_us);
+	}
 	send_pieces(handle, NULL, false, data, size, offset);
 	if (handle->write_error || write_behind_has_room(&file->writes)) {
 		reply_taken(req, handle, size);

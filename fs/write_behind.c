@@ -1,10 +1,21 @@
 #include "fs/write_behind.h"
 
+#define BYTES_PER_US 1200 /* the fastest link that the target is made for */
+
 void write_budget_init(struct write_budget *budget, size_t limit)
 {
 	TAILQ_INIT(&budget->waits);
 	budget->bytes = 0;
 	budget->limit = limit;
+	budget->file_limit = WRITE_BEHIND_FILE_MIN;
+}
+
+void write_budget_delay(struct write_budget *budget, uint64_t rtt_us)
+{
+	if (rtt_us >= (WRITE_BEHIND_FILE_MAX - WRITE_BEHIND_FILE_MIN) / BYTES_PER_US)
+		budget->file_limit = WRITE_BEHIND_FILE_MAX;
+	else
+		budget->file_limit = WRITE_BEHIND_FILE_MIN + rtt_us * BYTES_PER_US;
 }
 
 void write_behind_init(struct write_behind *behind, struct write_budget *budget)
@@ -21,7 +32,7 @@ bool write_behind_is_pending(const struct write_behind *behind)
 
 bool write_behind_has_room(const struct write_behind *behind)
 {
-	return behind->bytes <= WRITE_BEHIND_FILE_MAX &&
+	return behind->bytes <= behind->budget->file_limit &&
 	       behind->budget->bytes <= behind->budget->limit;
 }
 

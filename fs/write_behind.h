@@ -14,9 +14,10 @@
 #include <sys/queue.h>
 #include <time.h>
 
-/* Bytes of one file that may be unacknowledged; of a peer: fs_config.write_behind_max. The server
- * stops reading from us at 16 MiB. */
-#define WRITE_BEHIND_FILE_MAX (8 * 1024 * 1024)
+/* Bytes of one file that may be unacknowledged: as many as a LAN needs, and more with the delay; of
+ * a peer: fs_config.write_behind_max. The server stops reading from us at 16 MiB. */
+#define WRITE_BEHIND_FILE_MIN (3 * 1024 * 1024)
+#define WRITE_BEHIND_FILE_MAX (12 * 1024 * 1024)
 #define WRITE_BEHIND_PEER_MAX (14 * 1024 * 1024)
 
 struct write_behind;
@@ -44,6 +45,7 @@ struct write_budget {
 	TAILQ_HEAD(, write_wait) waits; /* for room, first come first served */
 	size_t bytes;
 	size_t limit;
+	size_t file_limit;
 };
 
 struct write_behind {
@@ -57,6 +59,8 @@ struct write_behind {
 };
 
 void write_budget_init(struct write_budget *budget, size_t limit);
+/* The round trip, as last measured: what one file may have unacknowledged follows it. */
+void write_budget_delay(struct write_budget *budget, uint64_t rtt_us);
 void write_behind_init(struct write_behind *behind, struct write_budget *budget);
 
 /* A write goes out. */

@@ -311,7 +311,7 @@ Test(fs_file, unacknowledged_writes_are_bounded)
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
 	struct fs_kernel_file file;
 	static uint8_t data[128 * 1024];
-	uint64_t n = WRITE_BEHIND_FILE_MAX / sizeof(data), late;
+	uint64_t n = WRITE_BEHIND_FILE_MIN / sizeof(data), late;
 
 	cr_assert_eq(fs_kernel_file_create(kernel, "desk", "new", O_WRONLY, &file), 0);
 	kernel->fake->is_held = true;

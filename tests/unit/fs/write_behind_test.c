@@ -71,6 +71,7 @@ Test(write_behind, room_is_bounded_per_file_and_per_peer)
 	struct waiter waiters[2] = {0};
 
 	write_budget_init(&budget, WRITE_BEHIND_PEER_MAX);
+	write_budget_delay(&budget, 1000000);
 	write_behind_init(&one, &budget);
 	write_behind_init(&two, &budget);
 	write_behind_sent(&one, &records[0], 0, WRITE_BEHIND_FILE_MAX, now);
@@ -89,4 +90,24 @@ Test(write_behind, room_is_bounded_per_file_and_per_peer)
 	cr_assert_eq(waiters[1].n_done, 1);
 	write_behind_answered(&two, &records[2]);
 	cr_assert_eq(budget.bytes, 0);
+}
+
+Test(write_behind, a_file_has_more_under_way_where_the_way_is_long)
+{
+	struct write_budget budget;
+	struct write_behind behind;
+	struct write_record records[2];
+
+	write_budget_init(&budget, WRITE_BEHIND_PEER_MAX);
+	write_behind_init(&behind, &budget);
+	write_behind_sent(&behind, &records[0], 0, WRITE_BEHIND_FILE_MIN, now);
+	cr_assert(write_behind_has_room(&behind));
+	write_behind_sent(&behind, &records[1], 0, 2000000, now);
+	cr_assert(!write_behind_has_room(&behind));
+	write_budget_delay(&budget, 2000);
+	cr_assert(write_behind_has_room(&behind));
+	write_budget_delay(&budget, 1000);
+	cr_assert(!write_behind_has_room(&behind));
+	write_budget_delay(&budget, UINT64_MAX);
+	cr_assert_eq(budget.file_limit, WRITE_BEHIND_FILE_MAX);
 }
