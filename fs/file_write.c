@@ -14,11 +14,16 @@
 #include <string.h>
 
 #include "fs/file_call.h"
+#include "fs/fuse_channel.h"
 #include "proto/errors.h"
 
 /* Beyond it the peer's file system may say that files do not grow so far (EFBIG; ext4 from 4 TiB
  * on, by its block size): the program hears it then, and not when it closes. */
 #define BEHIND_END_MAX ((uint64_t)2 << 40)
+
+/* Writes of so many bytes are sent from where the kernel put them; it holds 1 MiB, however small
+ * the write, so others are copied. */
+#define KEEP_MIN (512 * 1024)
 
 /* A FUSE WRITE that is not answered yet. */
 struct write_request {
@@ -37,6 +42,7 @@ struct write_piece {
 	struct write_record record;
 	struct write_request *request; /* that waits for it, or NULL: write-behind */
 	size_t at;                     /* offset within the request */
+	struct fuse_memory *memory;    /* where the bytes are; NULL: they are copied */
 };
 
 static struct write_request *request_new(struct fs *fs, struct open_file *handle, size_t size)
@@ -170,9 +176,19 @@ static void on_written(struct peer_call *call, const struct transport_reply *rep
 
 /* --- writes ----------------------------------------------------------------------------------- */
 
-/* Sends the bytes; those of write-behind are booked. Stops at what cannot be sent. */
+static void on_payload_done(struct peer_call *call)
+{
+	struct write_piece *piece = (struct write_piece *)call;
+
+	fuse_memory_unref(piece->memory);
+	piece->memory = NULL;
+}
+
+/* Sends the bytes, which are in `memory` or copied; those of write-behind are booked. Stops at what
+ * cannot be sent. */
 static void send_pieces(struct open_file *handle, struct write_request *request, bool append,
-			const uint8_t *data, size_t size, uint64_t offset)
+			struct fuse_memory *memory, const uint8_t *data, size_t size,
+			uint64_t offset)
 {
 	struct file *file = handle->node->file;
 	struct timespec now;
@@ -200,13 +216,18 @@ static void send_pieces(struct open_file *handle, struct write_request *request,
 						  .offset = offset + at,
 						  .append = append,
 						  .data = {data + at, n}};
+		if (memory) {
+			memory->n_refs++;
+			piece->memory = memory;
+			piece->call.payload_done = on_payload_done;
+		}
 		if (request)
 			request->n_pieces++;
 		else
 			write_behind_sent(&file->writes, &piece->record, offset + at, n, now);
 		if (file->n_writes++ == 0)
 			file->newest = (struct attr){0};
-		/* The bytes are copied. From here on the piece may be gone. */
+		/* From here on the piece may be gone. */
 		peer_call_send(&piece->call, OP_WRITE, &piece->args);
 		if (request ? request->failed_at < size : handle->write_error != 0)
 			return;
@@ -230,7 +251,7 @@ static void write_through(fuse_req_t req, struct open_file *handle, bool append,
 	}
 	/* Held by one more than its pieces while they are being sent. */
 	request->n_pieces = 1;
-	send_pieces(handle, request, append, data, size, offset);
+	send_pieces(handle, request, append, NULL, data, size, offset);
 	if (--request->n_pieces > 0)
 		return;
 	reply_written(parked_take(&request->parked), handle, request->failed_at,
@@ -259,8 +280,8 @@ static void on_room(struct write_wait *wait)
 	request_free(request);
 }
 
-static void write_behind_it(fuse_req_t req, struct open_file *handle, const uint8_t *data,
-			    size_t size, uint64_t offset)
+static void write_behind_it(fuse_req_t req, struct open_file *handle, struct fuse_memory *memory,
+			    const uint8_t *data, size_t size, uint64_t offset)
 {
 	struct fs *fs = fs_of(req);
 	struct file *file = handle->node->file;
@@ -272,7 +293,7 @@ static void write_behind_it(fuse_req_t req, struct open_file *handle, const uint
 		transport->ops->measure(transport, &rtt_us, &rate);
 		write_budget_delay(file->writes.budget, rtt_us);
 	}
-	send_pieces(handle, NULL, false, data, size, offset);
+	send_pieces(handle, NULL, false, memory, data, size, offset);
 	if (handle->write_error || write_behind_has_room(&file->writes)) {
 		reply_taken(req, handle, size);
 		return;
@@ -314,7 +335,7 @@ static void on_opened_again(struct file_call *call, const struct transport_reply
 		write_through(req, call->handle, late->append, late->data, late->size,
 			      late->offset);
 	else
-		write_behind_it(req, call->handle, late->data, late->size, late->offset);
+		write_behind_it(req, call->handle, NULL, late->data, late->size, late->offset);
 }
 
 static void write_late(fuse_req_t req, struct open_file *handle, bool append, bool through,
@@ -341,6 +362,7 @@ void file_write(fuse_req_t req, struct fs_node *node, const char *data, size_t s
 	struct open_file *handle = open_file_of(info);
 	const uint8_t *bytes = (const uint8_t *)data;
 	int error = open_file_take_error(handle);
+	struct fuse_memory *memory = NULL;
 	/* Pages of a shared mapping know where they belong. */
 	bool append = (info->flags & O_APPEND) && !info->writepage;
 	bool through = append || (info->flags & (O_SYNC | O_DSYNC)) ||
@@ -359,12 +381,16 @@ void file_write(fuse_req_t req, struct fs_node *node, const char *data, size_t s
 		return;
 	}
 	file_data_changed(node->file);
-	if (!open_file_is_current(handle))
+	if (!open_file_is_current(handle)) {
 		write_late(req, handle, append, through, bytes, size, (uint64_t)offset);
-	else if (through)
+	} else if (through) {
 		write_through(req, handle, append, bytes, size, (uint64_t)offset);
-	else
-		write_behind_it(req, handle, bytes, size, (uint64_t)offset);
+	} else {
+		if (size >= KEEP_MIN)
+			memory = fuse_channel_keep(fs_of(req));
+		write_behind_it(req, handle, memory, bytes, size, (uint64_t)offset);
+		fuse_memory_unref(memory);
+	}
 }
 
 /* --- flush and fsync -------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -56,4 +57,24 @@ int fuse_channel_attach(struct fs *fs)
 	int error = fuse_session_custom_io(fs->session, &io, fd);
 
 	return error > 0 ? -error : error;
+}
+
+struct fuse_memory *fuse_channel_keep(struct fs *fs)
+{
+	struct fuse_memory *memory = malloc(sizeof(*memory));
+
+	if (!memory)
+		return NULL;
+	memory->n_refs = 1;
+	memory->bytes = fs->buffer.mem;
+	fs->buffer.mem = NULL; /* libfuse makes another */
+	return memory;
+}
+
+void fuse_memory_unref(struct fuse_memory *memory)
+{
+	if (!memory || --memory->n_refs > 0)
+		return;
+	free(memory->bytes);
+	free(memory);
 }

@@ -223,3 +223,17 @@ Test(fs_mount, a_listing_carries_attributes, .timeout = 120)
 	cr_assert_leq(bench->fake->n_asked[OP_LOOKUP] + bench->fake->n_asked[OP_GETATTR], 5);
 	end(bench);
 }
+
+/* The kernel hands over 1 MiB at a time, which is sent from where it is. */
+Test(fs_mount, large_writes_arrive_whole, .timeout = 120)
+{
+	struct bench *bench = new_bench();
+
+	cr_assert_eq(run(bench, "T=$(mktemp); head -c 7654321 /dev/urandom >$T &&"
+				"dd if=$T of=$D/desk/new bs=3M 2>/dev/null &&"
+				"dd if=$D/desk/new iflag=direct bs=1M 2>/dev/null | cmp - $T;"
+				"R=$?; rm $T; exit $R"),
+		     0);
+	cr_assert_geq(bench->fake->n_asked[OP_WRITE], 7654321 / OPS_IO_MAX);
+	end(bench);
+}
