@@ -16,6 +16,8 @@
 #include "proto/errors.h"
 #include "proto/frame.h"
 
+#define DATA_HEAD 64 /* a frame of stream data without its bytes, at most */
+
 struct control_call {
 	struct control_connection *connection; /* NULL once that has ended */
 	struct control_call *next;
@@ -39,8 +41,12 @@ static void send_frame(struct control_connection *connection, const struct frame
 		       const struct record *record, const void *value, int *ret_error)
 {
 	struct buffer buffer = {.limit = FRAME_LENGTH_SIZE + FRAME_MAX};
-	int r = frame_encode(frame, record, value, &buffer, NULL);
+	int r = 0;
 
+	if (frame->kind == FRAME_DATA) /* as large as it will be */
+		r = buffer_reserve(&buffer, frame->body.size + DATA_HEAD);
+	if (r == 0)
+		r = frame_encode(frame, record, value, &buffer, NULL);
 	if (r < 0)
 		buffer_deinit(&buffer);
 	else

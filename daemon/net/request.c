@@ -229,6 +229,12 @@ size_t request_stream_unused(const struct request_stream *stream)
 
 int request_stream_write(struct request_stream *stream, unsigned channel, struct bytes data)
 {
+	return request_stream_lend(stream, channel, data, NULL, NULL);
+}
+
+int request_stream_lend(struct request_stream *stream, unsigned channel, struct bytes data,
+			void (*release)(void *arg), void *release_arg)
+{
 	struct request_entry *entry = entry_of_stream(stream);
 	struct frame frame = {
 	    .kind = FRAME_DATA, .id = frame_stream(entry->id, channel, false), .body = data};
@@ -237,7 +243,7 @@ int request_stream_write(struct request_stream *stream, unsigned channel, struct
 
 	if (data.size > stream->credit || channel >= FRAME_CHANNELS)
 		return -EINVAL;
-	r = message_new(&message, &frame, NULL, NULL, NULL, NULL);
+	r = message_new(&message, &frame, NULL, NULL, release, release_arg);
 	if (r < 0)
 		return r;
 	message_add_key(message, message_key_stream(entry->id));

@@ -78,6 +78,10 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 size_t request_stream_room(const struct request_stream *stream);
 /* Sends at most that many (copied), on `channel`. */
 int request_stream_write(struct request_stream *stream, unsigned channel, struct bytes data);
+/* The same without a copy: the bytes stay the room's, unchanged, until release(release_arg), which
+ * is called exactly once, also when the stream ends before; but not if this fails. */
+int request_stream_lend(struct request_stream *stream, unsigned channel, struct bytes data,
+			void (*release)(void *arg), void *release_arg);
 /* How much of what was sent the other end may not have used yet, at most. */
 size_t request_stream_unused(const struct request_stream *stream);
 /* Ends it; `stream` is gone. */

@@ -351,6 +351,26 @@ Test(net_calls, a_stream_comes_whole_and_ends)
 	world_close(&world);
 }
 
+Test(net_calls, what_is_lent_to_a_stream_is_given_back)
+{
+	struct world world = {0};
+	struct answer whole = {0}, abandoned = {.holds_credit = true};
+	struct room *room = &world.b.room;
+
+	world_open(&world);
+	world_until_up(&world);
+	cr_assert_eq(ask_readdir(&world.a, 10000000, &whole), 0);
+	world_until(&world, whole.n_ends);
+	cr_assert_eq(whole.size + whole.streamed, 10000000);
+	cr_assert(room->has_lent);
+	world_until(&world, room->n_lent == 0);
+	cr_assert_eq(ask_readdir(&world.a, 10000000, &abandoned), 0);
+	world_until(&world, abandoned.streamed);
+	world.a.transport->ops->abandon(abandoned.call);
+	world_until(&world, room->n_broken == 1 && room->n_lent == 0);
+	world_close(&world);
+}
+
 Test(net_calls, a_slow_reader_stops_the_writer_and_nobody_else)
 {
 	struct world world = {0};

@@ -224,7 +224,22 @@ struct listing {
 	struct room *room;
 	struct request_stream *stream;
 	size_t left;
+	bool lends; /* every other piece */
 };
+
+static void on_returned(void *arg)
+{
+	((struct room *)arg)->n_lent--;
+}
+
+static void lend(struct listing *listing, size_t n)
+{
+	listing->room->n_lent++;
+	listing->room->has_lent = true;
+	cr_assert_eq(request_stream_lend(listing->stream, 0, (struct bytes){pattern(), n},
+					 on_returned, listing->room),
+		     0);
+}
 
 static void listing_write(struct listing *listing)
 {
@@ -237,7 +252,12 @@ static void listing_write(struct listing *listing)
 		n = n < 50000 ? n : 50000;
 		if (n == 0)
 			return;
-		cr_assert_eq(request_stream_write(stream, 0, (struct bytes){pattern(), n}), 0);
+		listing->lends = !listing->lends;
+		if (!listing->lends)
+			cr_assert_eq(request_stream_write(stream, 0, (struct bytes){pattern(), n}),
+				     0);
+		else
+			lend(listing, n);
 		listing->left -= n;
 		listing->room->n_streamed += (unsigned)n;
 	}

@@ -59,6 +59,8 @@ struct room {
 	size_t n_held, n_held_most;
 	unsigned n_borrowed, n_released; /* payloads of READ */
 	unsigned n_broken, n_streamed;   /* streams of READDIR */
+	unsigned n_lent;                 /* pieces of them that were not given back */
+	bool has_lent;
 	int broken_error;
 	bool is_slow_stream; /* does not write until told */
 };
