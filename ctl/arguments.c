@@ -91,15 +91,14 @@ static int parse_option(struct arguments *arguments, int argc, char *const *argv
 int arguments_parse(struct arguments *arguments, int argc, char *const *argv,
 		    const struct option_row *const *tables, bool stop_at_word, char *error)
 {
-	bool words_only = false;
 	int i = 0;
 
 	while (i < argc) {
-		if (!words_only && argv[i][0] == '-' && argv[i][1] != '\0') {
+		if (!arguments->words_only && argv[i][0] == '-' && argv[i][1] != '\0') {
 			int n;
 
 			if (strcmp(argv[i], "--") == 0) {
-				words_only = true;
+				arguments->words_only = true;
 				i++;
 				continue;
 			}

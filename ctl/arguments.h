@@ -20,7 +20,7 @@ struct option_row {
 	uint64_t min, max;
 };
 
-#define ARGUMENTS_OPTIONS_MAX 32
+#define ARGUMENTS_OPTIONS_MAX 256
 #define ARGUMENTS_WORDS_MAX   16
 #define ARGUMENTS_ERROR_MAX   256
 
@@ -36,6 +36,7 @@ struct arguments {
 	unsigned n_options;
 	const char *words[ARGUMENTS_WORDS_MAX];
 	unsigned n_words;
+	bool words_only; /* there was a "--" */
 };
 
 /*

@@ -67,10 +67,39 @@ static int complain_unknown(const struct context *context, int argc, char *const
 	return CONTEXT_USAGE;
 }
 
+/* Reads what stands behind the command's name. Returns CONTEXT_OK, or CONTEXT_USAGE having said
+ * why.
+ */
+static int read_arguments(struct context *context, int argc, char *const *argv)
+{
+	const struct command *command = context->command;
+	const struct option_row *tables[] = {
+	    command_common_options, command->options ? command->options : no_options, NULL};
+	char error[ARGUMENTS_ERROR_MAX];
+	int n = 0;
+
+	context->rest = argv;
+	context->n_rest = argc;
+	if (command->rest == COMMAND_REST_ALL && !(argc == 1 && strcmp(argv[0], "--help") == 0))
+		return CONTEXT_OK;
+	n = arguments_parse(&context->arguments, argc, argv, tables,
+			    command->rest == COMMAND_REST_AFTER_OPTIONS, error);
+	if (n < 0)
+		return context_usage(context, "%s: %s", command->name, error);
+	context->rest += n;
+	context->n_rest -= n;
+	if (arguments_has(&context->arguments, "help") || command->rest != COMMAND_REST_NONE)
+		return CONTEXT_OK;
+	if (context->arguments.n_words < command->min_words)
+		return context_usage(context, "%s: something is missing", command->name);
+	if (context->arguments.n_words > command->max_words)
+		return context_usage(context, "%s: '%.100s' is too much", command->name,
+				     context->arguments.words[command->max_words]);
+	return CONTEXT_OK;
+}
+
 static int run_command(struct context *context, int argc, char *const *argv)
 {
-	const struct option_row *tables[] = {command_common_options, no_options, NULL};
-	char error[ARGUMENTS_ERROR_MAX];
 	int n, r;
 
 	context->command = find_words(argc, argv, &n);
@@ -79,24 +108,19 @@ static int run_command(struct context *context, int argc, char *const *argv)
 	/* A first word that is a group's, with a second that none of its commands has. */
 	if (n == 1 && argc > 1 && argv[1][0] != '-' && command_is_group(argv[0]))
 		return complain_unknown(context, argc, argv);
-	if (context->command->options)
-		tables[1] = context->command->options;
-	r = arguments_parse(&context->arguments, argc - n, argv + n, tables, false, error);
-	if (r < 0)
-		return context_usage(context, "%s: %s", context->command->name, error);
+	r = read_arguments(context, argc - n, argv + n);
+	if (r != CONTEXT_OK)
+		return context->command->failure ? context->command->failure : r;
 	if (arguments_has(&context->arguments, "help")) {
 		command_print_help(context->out, context->command);
 		return CONTEXT_OK;
 	}
-	if (context->arguments.n_words < context->command->min_words)
-		return context_usage(context, "%s: something is missing", context->command->name);
-	if (context->arguments.n_words > context->command->max_words)
-		return context_usage(context, "%s: '%.100s' is too much", context->command->name,
-				     context->arguments.words[context->command->max_words]);
 	context->json = arguments_has(&context->arguments, "json");
 	r = home_new(arguments_text(&context->arguments, "home", NULL), &context->home);
-	if (r < 0)
-		return context_fail(context, "no home directory: set HOME or LOOPSY_HOME");
+	if (r < 0) {
+		r = context_fail(context, "no home directory: set HOME or LOOPSY_HOME");
+		return context->command->failure ? context->command->failure : r;
+	}
 	r = context->command->run(context);
 	home_free(context->home);
 	return r;

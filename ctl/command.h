@@ -7,13 +7,24 @@
 
 #include "ctl/context.h"
 
+/* Arguments that are another program's. */
+enum command_rest {
+	COMMAND_REST_NONE = 0,
+	COMMAND_REST_AFTER_OPTIONS, /* from the first word on: context->rest */
+	COMMAND_REST_ALL,           /* all of them */
+};
+
 struct command {
 	const char *name;  /* one or two words: "peers rename" */
 	const char *usage; /* what follows the name, options included */
 	const char *summary;
 	const struct option_row *options; /* its own, beside the common ones; NULL: none */
 	unsigned min_words, max_words;
-	int (*run)(struct context *context); /* returns an enum context_exit */
+	int (*run)(struct context *context); /* returns the exit status */
+	enum command_rest rest;
+	/* Exit status of a failure that is ours, where 1 and 2 may be another program's; 0: those.
+	 */
+	int failure;
 };
 
 extern const struct command command_table[];
@@ -53,6 +64,14 @@ int cmd_key_run_generate(struct context *context);
 int cmd_logs_run(struct context *context);
 int cmd_doctor_run(struct context *context);
 int cmd_config_run(struct context *context);
+int cmd_exec_run(struct context *context);
+int cmd_jobs_run(struct context *context);
+int cmd_jobs_run_wait(struct context *context);
+int cmd_jobs_run_kill(struct context *context);
+int cmd_log_run(struct context *context);
+int cmd_find_run(struct context *context);
+int cmd_find_run_grep(struct context *context);
+int cmd_find_run_git(struct context *context);
 int cmd_help_run(struct context *context);
 int cmd_help_run_version(struct context *context);
 int cmd_completions_run(struct context *context);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctl/command.h"
+#include "ctl/remote.h"
 #include "ctl/terminal.h"
 
 int context_fail(const struct context *context, const char *format, ...)
@@ -65,14 +66,13 @@ int context_print_json(const struct context *context, json_t *value)
 	return CONTEXT_OK;
 }
 
-int context_connect(const struct context *context, struct local_client **ret_client)
+static int complain_unreachable(const struct context *context, int r)
 {
 	const char *path = context->home->socket;
-	int r = local_client_new(path, ret_client);
 
-	if (r == 0)
-		return CONTEXT_OK;
 	switch (r) {
+	case 0:
+		return CONTEXT_OK;
 	case -ENOENT:
 	case -ENOTDIR:
 	case -ECONNREFUSED:
@@ -92,6 +92,16 @@ int context_connect(const struct context *context, struct local_client **ret_cli
 	default:
 		return context_fail(context, "cannot reach loopsyd at %s: %s", path, strerror(-r));
 	}
+}
+
+int context_connect(const struct context *context, struct local_client **ret_client)
+{
+	return complain_unreachable(context, local_client_new(context->home->socket, ret_client));
+}
+
+int context_connect_remote(const struct context *context, struct remote **ret_remote)
+{
+	return complain_unreachable(context, remote_new(context->home->socket, ret_remote));
 }
 
 char *context_explain(struct local_client *client, int r)

@@ -20,6 +20,7 @@ enum context_exit {
 };
 
 struct command;
+struct remote;
 
 struct context {
 	int in;
@@ -30,6 +31,8 @@ struct context {
 	bool json;
 	const struct command *command;
 	struct arguments arguments;
+	char *const *rest; /* what is another program's, of a command that has it */
+	int n_rest;
 	struct home *home;
 };
 
@@ -48,6 +51,8 @@ int context_print_json(const struct context *context, json_t *value);
 
 /* A connection to the daemon. Returns CONTEXT_OK, or CONTEXT_FAILURE having said what is wrong. */
 int context_connect(const struct context *context, struct local_client **ret_client);
+/* The same, for asking peers. */
+int context_connect_remote(const struct context *context, struct remote **ret_remote);
 
 /* local_client_call; returns CONTEXT_OK, or CONTEXT_FAILURE having said why. */
 int context_call(const struct context *context, struct local_client *client, uint16_t op,

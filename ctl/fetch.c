@@ -25,7 +25,7 @@ json_t *fetch_permissions(struct bytes text)
 	return list;
 }
 
-static json_t *json_time(struct timespec time)
+json_t *fetch_time(struct timespec time)
 {
 	char text[64];
 	struct tm tm;
@@ -50,8 +50,8 @@ json_t *fetch_peer(const struct ctl_peer *peer)
 			 rtt, "permissions", fetch_permissions(peer->permissions), "granted",
 			 fetch_permissions(peer->granted), "fingerprint",
 			 context_json_text(peer->fingerprint), "software",
-			 context_json_text(peer->software), "last_seen", json_time(peer->last_seen),
-			 "error", context_json_text(peer->error));
+			 context_json_text(peer->software), "last_seen",
+			 fetch_time(peer->last_seen), "error", context_json_text(peer->error));
 }
 
 static json_t *make_peer(const void *value)

@@ -6,6 +6,8 @@
 
 #include "ctl/context.h"
 
+/* "2026-01-31T12:00:00Z", or null for 0. */
+json_t *fetch_time(struct timespec time);
 /* ["fs:rw","exec"] from "fs:rw,exec"; empty for "none". */
 json_t *fetch_permissions(struct bytes text);
 /* {"name","id","state","address","rtt_ms","permissions",…} */

@@ -116,7 +116,7 @@ def pair_as_shown(one, other, dial, lines):
 def a_minute_works_as_written(t):
     section = read("README.md").split("\n## ")[1]
     assert section.startswith("A minute\n"), section[:40]
-    building, starting, *pairing, using = blocks(section)
+    building, starting, *pairing, using, (running,) = blocks(section)
     pairing = [line for block in pairing for line in block]
     # What contrib/check does in its release stage; the rest are commands for the two machines.
     assert [line.split()[0] for line in building] == ["contrib/install-needs", "meson", "sudo"], building
@@ -146,6 +146,7 @@ def a_minute_works_as_written(t):
     vim.ends()
     assert desk.sh("cat notes.txt").stdout == "notenew \n"
 
+    assert on_lap.does(running).startswith("Linux"), running
     status, doctor, allow, remove = inline[3:7]
     assert "desk" in on_lap.does(status)
     assert on_lap.host.run(*on_lap.words(["bash", "-c", doctor])).stdout
@@ -160,7 +161,7 @@ def a_minute_works_as_written(t):
 
 @test(timeout=600)
 def examples_of_the_manual_work(t):
-    init, start, wait, dial, read_only, addresses, completions = displays("loopsyctl.1")
+    init, start, wait, dial, read_only, addresses, *running, completions = displays("loopsyctl.1")
     print_config, = displays("loopsy.conf.5")
     assert displays("loopsyd.8") == []
     desk, lap = t.lan("desk", "lap", avahi=False)
@@ -181,6 +182,14 @@ def examples_of_the_manual_work(t):
     desk.sh("echo f >f")
     assert on_lap.does("cat ~/loopsy/desk/f") == "f\n"
     assert lap.run("touch", lap.home + "/loopsy/desk/new").returncode != 0
+    on_desk.does("loopsyctl peers allow lap fs:rw,exec")
+    desk.sh("mkdir project; printf '#!/bin/sh\necho built\n' >project/build; chmod 755 project/build; "
+            "echo needle >project/hay")
+    lap.sh("mkdir notes; echo n >notes/n")
+    name, _, here, left, done, found = (on_lap.does(line) for line in running)
+    assert name.strip() and desk.sh("cat notes/n").stdout == "n\n"
+    assert (here, left, done) == ("built\n", "build\n", "built\n"), (here, left, done)
+    assert found == f"{lap.home}/loopsy/desk/project/hay:1:needle\n", found
     # The example of loopsy.conf(5) is a configuration, and what is printed is one too.
     example = re.search(r"^\.Bd -literal.*\n(name = [\s\S]*?)^\.Ed", read("man", "loopsy.conf.5"), re.MULTILINE)
     desk.sh('mkdir -p Music/private; echo la >Music/song; cat >.config/loopsy/loopsy.conf', input=example[1])

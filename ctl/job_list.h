@@ -1,0 +1,28 @@
+/*
+ * Job list: the jobs that run on peers for this machine, asked for and shown; and one of them by
+ * what a user calls it.
+ */
+#ifndef CTL_JOB_LIST_H
+#define CTL_JOB_LIST_H
+
+#include "ctl/context.h"
+#include "ctl/remote.h"
+
+/* {"name","peer","cmd","state","exit","signal","tty","started","bytes_kept","offset"} */
+json_t *job_list_json(const char *peer, const struct job_info *info);
+
+/* Calls `each` for all jobs of this machine on the peer, oldest first. Returns 0 or -errno, with
+ * *ret_reason what was said about it, as remote_ask. */
+int job_list_each(struct remote *remote, const char *peer,
+		  void (*each)(void *arg, const struct job_info *info), void *arg,
+		  const char **ret_reason);
+
+/* The job that is called `text`: by its name, the beginning of one name only, or its number.
+ * Returns 0, or a negative errno having said why. Texts in *ret_info are empty. */
+int job_list_find(const struct context *context, struct remote *remote, const char *peer,
+		  const char *text, struct job_info *ret_info);
+
+/* Complains about a failed remote_ask. Returns CONTEXT_FAILURE. */
+int job_list_complain(const struct context *context, int error, const char *reason);
+
+#endif
