@@ -293,10 +293,11 @@ static int add_grep_either(struct finder *finder, const struct grep_line *line, 
 			     c++)
 				if (*c != 'r')
 					to += sprintf(to, " -%c", *c);
-	snprintf(script, sizeof(script),
-		 "if command -v rg >/dev/null 2>&1; then exec rg --no-config --no-ignore --hidden "
-		 "--binary --no-heading --color=%s%s -- \"$@\"; fi; exec grep -r --color=%s%s -- \"$@\"",
-		 color, letters, color, letters);
+	snprintf(
+	    script, sizeof(script),
+	    "if command -v rg >/dev/null 2>&1; then exec rg --no-config --no-ignore --hidden "
+	    "--binary --no-heading --color=%s%s -- \"$@\"; fi; exec grep -r --color=%s%s -- \"$@\"",
+	    color, letters, color, letters);
 	r = exec_command_add(&finder->command, "sh");
 	r = r < 0 ? r : exec_command_add(&finder->command, "-c");
 	r = r < 0 ? r : exec_command_add(&finder->command, script);
