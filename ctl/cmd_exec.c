@@ -10,8 +10,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +42,9 @@ struct exec {
 	int64_t interrupted_at; /* ms */
 	bool is_lost, was_told_lost;
 	int64_t lost_at;
+	bool has_terminal; /* of ours, for a command that has one: keys go there as they are */
+	bool is_raw;
+	struct termios found;
 };
 
 static int64_t now_ms(void)
@@ -48,6 +53,23 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void enter_raw(struct exec *exec)
+{
+	struct termios raw = exec->found;
+
+	if (!exec->has_terminal || exec->is_raw)
+		return;
+	cfmakeraw(&raw);
+	exec->is_raw = tcsetattr(exec->context->in, TCSADRAIN, &raw) == 0;
+}
+
+static void leave_raw(struct exec *exec)
+{
+	if (exec->is_raw)
+		tcsetattr(exec->context->in, TCSADRAIN, &exec->found);
+	exec->is_raw = false;
 }
 
 static void finish(struct exec *exec, int status)
@@ -61,6 +83,7 @@ static void fail(struct exec *exec, const char *text)
 {
 	char *escaped = terminal_escape(text, strlen(text));
 
+	leave_raw(exec);
 	if (!exec->is_over)
 		context_fail(exec->context, "%s", escaped ? escaped : text);
 	free(escaped);
@@ -75,6 +98,7 @@ static void on_started(void *arg, const struct job_info *info)
 
 	memcpy(exec->name, info->name.data, info->name.size);
 	exec->has_started = true;
+	enter_raw(exec);
 	if (!exec->command->detach)
 		return;
 	fprintf(exec->context->out, "%s\n", exec->name);
@@ -162,6 +186,7 @@ static void on_closed(void *arg, int error, const char *why)
 	if (exec->has_ended || exec->is_over)
 		return;
 	if (error == -ESHUTDOWN) {
+		leave_raw(exec);
 		context_fail(
 		    exec->context,
 		    "loopsyd on %s was stopped, and the command with it: run it again when "
@@ -183,11 +208,14 @@ static void on_link(void *arg, bool lost)
 		context_say(exec->context, "loopsyctl: the link to %s is back",
 			    exec->command->peer);
 	exec->was_told_lost = false;
+	if (!lost)
+		enter_raw(exec);
 }
 
 static void tell_lost(struct exec *exec)
 {
 	exec->was_told_lost = true;
+	leave_raw(exec); /* Ctrl-C is ours until it is back */
 	context_say(exec->context,
 		    "loopsyctl: the link to %s is lost: waiting for it, the command runs on",
 		    exec->command->peer);
@@ -236,6 +264,15 @@ static void interrupt(struct exec *exec)
 		finish(exec, 128 + SIGINT);
 }
 
+static void resize(struct exec *exec)
+{
+	struct winsize size;
+
+	if (exec->has_terminal && ioctl(exec->context->in, TIOCGWINSZ, &size) == 0 &&
+	    size.ws_row > 0 && size.ws_col > 0)
+		job_client_resize(exec->job, size.ws_row, size.ws_col);
+}
+
 static void take_signals(struct exec *exec, int fd)
 {
 	struct signalfd_siginfo info;
@@ -248,6 +285,9 @@ static void take_signals(struct exec *exec, int fd)
 		case SIGQUIT:
 			job_client_signal(exec->job, SIGQUIT);
 			break;
+		case SIGWINCH:
+			resize(exec);
+			break;
 		default:
 			finish(exec, 128 + (int)info.ssi_signo);
 		}
@@ -257,7 +297,7 @@ static void take_signals(struct exec *exec, int fd)
 /* Those that are ignored stay so: nohup, and a shell's background commands. */
 static int open_signals(sigset_t *ret_old)
 {
-	static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+	static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH};
 	struct sigaction action;
 	sigset_t set;
 
@@ -371,6 +411,7 @@ static int follow(struct exec *exec, const struct args_job_start *args)
 		     r == -EMSGSIZE || r == -EINVAL ? "the command is too long" : strerror(-r));
 	while (!is_done(exec))
 		turn(exec, signals);
+	leave_raw(exec);
 	for (unsigned i = 0; i < 2; i++)
 		output_deinit(&exec->outputs[i]);
 	if (signals >= 0)
@@ -397,6 +438,7 @@ int cmd_exec_follow(const struct context *context, struct remote *remote,
 		return EXEC_FAILURE;
 	}
 	args.job |= 1; /* not 0 */
+	exec.has_terminal = (args.flags & JOB_TTY) && tcgetattr(context->in, &exec.found) == 0;
 	status = follow(&exec, &args);
 	job_client_free(exec.job);
 	return status;

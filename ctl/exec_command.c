@@ -129,6 +129,21 @@ static void set_terminal(struct exec_command *command)
 	command->args.cols = size.ws_col;
 }
 
+/* As ssh does: a shell at a terminal gets one. */
+static bool wants_terminal(const struct context *context)
+{
+	static const char *const shells[] = {"sh", "bash", "dash", "zsh", "fish", "ksh"};
+	const char *name = context->n_rest == 1 ? context->rest[0] : "";
+	const char *slash = strrchr(name, '/');
+
+	if (arguments_has(&context->arguments, "tty"))
+		return true;
+	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]) && context->terminal; i++)
+		if (strcmp(slash ? slash + 1 : name, shells[i]) == 0)
+			return !arguments_has(&context->arguments, "detach");
+	return false;
+}
+
 static void set_flags(const struct context *context, struct exec_command *command)
 {
 	const struct arguments *arguments = &context->arguments;
@@ -136,7 +151,7 @@ static void set_flags(const struct context *context, struct exec_command *comman
 	command->detach = arguments_has(arguments, "detach");
 	command->args.name = context_bytes(arguments_text(arguments, "name", ""));
 	command->args.timeout_ms = arguments_number(arguments, "timeout", 0) * 1000;
-	if (arguments_has(arguments, "tty"))
+	if (wants_terminal(context))
 		set_terminal(command);
 	if (command->detach)
 		return;

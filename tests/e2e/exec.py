@@ -20,6 +20,12 @@ def audit(desk):
     return [json.loads(line) for line in desk.sh('cat "$LOOPSY_HOME/state/audit.jsonl"').stdout.splitlines()]
 
 
+def line_with(program, text):
+    while text not in (line := program.read_line()):
+        pass
+    return line.strip()
+
+
 def is_running(host, pattern):
     """Whether a process of that command line is there; the pattern must not match itself."""
     return host.run("pgrep", "-f", pattern).returncode == 0
@@ -135,6 +141,42 @@ def ctrl_c_is_the_commands_and_a_second_one_leaves_it(t):
     program.signal(signal.SIGKILL)
     program.wait(60)
     wait_until(lambda: not is_running(desk, "sleep 333[3]"), 60, "it ends with its client that was killed")
+
+
+# Runs a command at a terminal of 30 x 90; what it shows comes out, what goes in is typed.
+TERMINAL = r'''import fcntl, os, pty, select, struct, sys, termios
+pid, tty = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
+    os.environ["TERM"] = "xterm"
+    os.execvp(sys.argv[1], sys.argv[1:])
+while True:
+    for fd in select.select([tty, 0], [], [])[0]:
+        try: data = os.read(fd, 4096)
+        except OSError: data = b""
+        if fd == tty and not data:
+            print("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True); sys.exit()
+        os.write(1 if fd == tty else tty, data)
+'''
+
+
+@test(timeout=240)
+def with_a_terminal_keys_go_there_as_they_are(t):
+    desk, lap = two(t)
+    program = lap.spawn("python3", "-uc", TERMINAL, "loopsyctl", "exec", "desk", "-t", "--", "bash", "-c",
+                        "trap 'echo INT' INT; stty size; echo $TERM; read line; echo got $line; exit 4")
+    assert program.read_line().strip() == "30 90"
+    assert program.read_line().strip() == "xterm"
+    program.write("\x03")
+    line_with(program, "INT")
+    program.write("typed\r")
+    line_with(program, "got typed")
+    assert line_with(program, "status") == "status 4"
+    # A shell is given one unasked.
+    program = lap.spawn("python3", "-uc", TERMINAL, "loopsyctl", "exec", "desk", "sh")
+    program.write("tty; exit 6\n")
+    line_with(program, "/dev/pts/")
+    assert line_with(program, "status") == "status 6"
 
 
 @test(timeout=300)
