@@ -40,6 +40,7 @@ struct spool {
 	bool closing;
 	int fd;
 	struct spool_runs runs;
+	uint64_t runs_from; /* of what comes before, the kinds are not known any more */
 	unsigned n_reads;
 	bool writing;
 	uv_work_t write;
@@ -75,7 +76,9 @@ void spool_drop(struct spool_chunk *chunk)
 
 uint64_t spool_kept(const struct spool *spool)
 {
-	return spool->disk_to > spool->disk_from ? spool->disk_from : spool->memory_from;
+	uint64_t kept = spool->disk_to > spool->disk_from ? spool->disk_from : spool->memory_from;
+
+	return kept > spool->runs_from ? kept : spool->runs_from;
 }
 
 uint64_t spool_end(const struct spool *spool)
@@ -238,24 +241,19 @@ static void write_start(struct spool *spool)
 /* What there are too many runs of goes, however little it is. */
 static void shrink_runs(struct spool *spool)
 {
-	while (spool->runs.n > SPOOL_RUNS_MAX && !spool->writing) {
+	while (spool->runs.n > SPOOL_RUNS_MAX) {
 		uint64_t from = spool_runs_second(&spool->runs);
 
 		if (!may_drop(spool, from))
 			return;
 		spool_runs_trim(&spool->runs, from);
-		while (spool->first && spool->first != spool->last &&
-		       spool->first->offset + spool->first->size <= from)
-			drop_first(spool);
-		if (from < spool->disk_to)
-			spool->disk_from = from;
-		else
-			forget_disk(spool);
+		spool->runs_from = from;
 	}
 }
 
 static void shrink(struct spool *spool)
 {
+	shrink_runs(spool);
 	if (spool->writing)
 		return;
 	while (in_memory(spool) > memory_of(spool) && spool->first && spool->first != spool->last) {
@@ -271,7 +269,6 @@ static void shrink(struct spool *spool)
 	if (in_memory(spool) > (spool->lean ? memory_most(spool) : spool->memory) &&
 	    !spool->has_failed)
 		write_start(spool);
-	shrink_runs(spool);
 	spool_runs_trim(&spool->runs, spool_kept(spool));
 }
 
@@ -326,7 +323,8 @@ bool spool_may_grow(struct spool *spool)
 			room = spool->memory;
 		is_full |= spool->end - spool->floor >= room;
 	}
-	spool->is_waiting = is_full;
+	if (is_full)
+		spool->is_waiting = true;
 	return !is_full;
 }
 
@@ -430,7 +428,7 @@ int spool_read_start(struct spool *spool, struct spool_read *read)
 {
 	uint64_t run_end;
 
-	if (read->offset < spool->disk_from || read->offset >= spool->disk_to)
+	if (read->offset < spool_kept(spool) || read->offset >= spool->disk_to)
 		return -ERANGE;
 	read->channel = spool_runs_find(&spool->runs, read->offset, &run_end);
 	if (read->any_channel || run_end > spool->disk_to)

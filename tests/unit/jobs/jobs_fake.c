@@ -84,7 +84,9 @@ size_t request_stream_room(const struct request_stream *stream)
 
 size_t request_stream_unused(const struct request_stream *stream)
 {
-	return call_of(stream)->gives_credit ? 0 : LIMITS_WINDOW - call_of(stream)->credit;
+	size_t credit = call_of(stream)->credit;
+
+	return credit < LIMITS_WINDOW ? LIMITS_WINDOW - credit : 0;
 }
 
 static void take_notice(struct jobs_fake_call *call, struct bytes data)
@@ -131,11 +133,11 @@ void request_stream_end(struct request_stream *stream, int error)
 
 static int open_directory(void *arg, struct bytes path)
 {
+	const struct jobs_fake *fake = arg;
 	char text[4096];
 	int fd;
 
-	snprintf(text, sizeof(text), "%s/%.*s", scratch_dir, (int)path.size,
-		 (const char *)path.data);
+	snprintf(text, sizeof(text), "%s/%.*s", fake->dir, (int)path.size, (const char *)path.data);
 	fd = open(text, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -170,18 +172,18 @@ void jobs_fake_open_session(struct jobs_fake *fake, unsigned session, const void
 		     0);
 }
 
-void jobs_fake_init(struct jobs_fake *fake, const struct jobs_options *options)
+void jobs_fake_init_in(struct jobs_fake *fake, const char *dir, const struct jobs_options *options)
 {
 	static const char peers[2];
 
 	signal(SIGPIPE, SIG_IGN);
 	setenv("UV_THREADPOOL_SIZE", "4", 1);
-	*fake = (struct jobs_fake){.next_number = 1000};
+	*fake = (struct jobs_fake){.next_number = 1000, .dir = dir};
 	if (options)
 		fake->options = *options;
 	cr_assert_eq(uv_loop_init(&fake->loop), 0);
 	fake->options.loop = &fake->loop;
-	fake->options.spool_dir = scratch_dir;
+	fake->options.spool_dir = dir;
 	if (!fake->options.spool_limit)
 		fake->options.spool_limit = 64 << 20;
 	if (!fake->options.max_jobs)

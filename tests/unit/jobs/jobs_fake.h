@@ -47,14 +47,22 @@ struct jobs_fake {
 	const void *peers[JOBS_FAKE_SESSIONS]; /* whose they are */
 	struct jobs_fake_call *calls;
 	struct jobs_options options;
+	const char *dir;
 	uint64_t next_number;
 	unsigned n_told, n_refused, n_ended;
 	int refused_error;
 	struct job_info told; /* the last; its texts are gone */
 };
 
-/* `options` (may be NULL) changes what is not 0. Sessions 0 and 1 are of one peer, 2 of another. */
-void jobs_fake_init(struct jobs_fake *fake, const struct jobs_options *options);
+/* Directories of programs are below `dir`, which spools are in, too. `options` (may be NULL)
+ * changes what is not 0. Sessions 0 and 1 are of one peer, 2 of another. */
+void jobs_fake_init_in(struct jobs_fake *fake, const char *dir, const struct jobs_options *options);
+
+static inline void jobs_fake_init(struct jobs_fake *fake, const struct jobs_options *options)
+{
+	jobs_fake_init_in(fake, scratch_dir, options);
+}
+
 /* Stops, closes, frees; every call must have been answered, every stream ended. */
 void jobs_fake_deinit(struct jobs_fake *fake);
 void jobs_fake_open_session(struct jobs_fake *fake, unsigned session, const void *peer);
