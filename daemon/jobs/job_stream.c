@@ -10,6 +10,8 @@
 
 #include "daemon/jobs/jobs_private.h"
 
+#define WORTH_LENDING (4 * 1024)
+
 struct job_client {
 	struct job *job;
 	TAILQ_ENTRY(job_client) entry;
@@ -202,6 +204,26 @@ static int send_screen(struct job_client *client, size_t room)
 	return 1;
 }
 
+static void drop_chunk(void *arg)
+{
+	spool_drop(arg);
+}
+
+/* What is in memory goes out from there. */
+static int send_bytes(struct job_client *client, const struct spool_piece *piece)
+{
+	struct bytes bytes = {piece->data, piece->size};
+	int r;
+
+	if (!piece->chunk || piece->size < WORTH_LENDING)
+		return request_stream_write(client->stream, piece->channel, bytes);
+	spool_hold(piece->chunk);
+	r = request_stream_lend(client->stream, piece->channel, bytes, drop_chunk, piece->chunk);
+	if (r < 0)
+		spool_drop(piece->chunk);
+	return r;
+}
+
 /* Sends one piece. Returns 1 if there may be more to do, 0 if it waits, or an error. */
 static int send_piece(struct job_client *client)
 {
@@ -230,8 +252,7 @@ static int send_piece(struct job_client *client)
 	if (!client->is_notified && job->has_notice &&
 	    piece.size > job->notice_at - client->position)
 		piece.size = (size_t)(job->notice_at - client->position);
-	r = request_stream_write(client->stream, piece.channel,
-				 (struct bytes){piece.data, piece.size});
+	r = send_bytes(client, &piece);
 	if (r < 0)
 		return r;
 	client->position += piece.size;

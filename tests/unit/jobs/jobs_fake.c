@@ -120,6 +120,16 @@ int request_stream_write(struct request_stream *stream, unsigned channel, struct
 	return 0;
 }
 
+int request_stream_lend(struct request_stream *stream, unsigned channel, struct bytes data,
+			void (*release)(void *arg), void *release_arg)
+{
+	int r = request_stream_write(stream, channel, data);
+
+	if (r == 0)
+		release(release_arg);
+	return r;
+}
+
 void request_stream_end(struct request_stream *stream, int error)
 {
 	struct jobs_fake_call *call = call_of(stream);
