@@ -1,4 +1,5 @@
-/* Attributes: GETATTR, SETATTR, ACCESS, STATFS, READLINK, EXPORTS. All of it on pool threads. */
+/* Attributes: GETATTR, SETATTR, ACCESS, STATFS, READLINK, EXPORTS. On pool threads, but for what is
+ * known of a node. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +14,18 @@
 #include "daemon/serve/serve_private.h"
 #include "daemon/serve/wire_entries.h"
 #include "proto/codec.h"
+
+static int attempt_getattr(struct work *work)
+{
+	const struct args_getattr *args = work->args;
+	LOOK look = LOOK_NULL;
+	HELD held = HELD_NULL;
+
+	if (nodes_look_quick(&work->guest->nodes, args->node, &held, &look) < 0)
+		return WORK_BLOCKS;
+	wire_entries_attr(&look, &work->result.getattr.attr);
+	return 0;
+}
 
 static int do_getattr(struct work *work)
 {
@@ -284,7 +297,7 @@ static int do_exports(struct work *work)
 }
 
 const struct work_handler attrs_handlers[] = {
-    {.op = OP_GETATTR, .order = ORDER_READ, .run = do_getattr},
+    {.op = OP_GETATTR, .order = ORDER_READ, .attempt = attempt_getattr, .run = do_getattr},
     {.op = OP_SETATTR,
      .order = ORDER_ALONE,
      .attempt = attempt_setattr,

@@ -111,6 +111,12 @@ static bool is_settled(const struct statx_timestamp *ctime, enum mounts_kind kin
 	return (now.tv_sec - ctime->tv_sec) * 1000000000 + now.tv_nsec - ctime->tv_nsec > age;
 }
 
+static void identify(const struct statx *stx, struct identity *ret_identity)
+{
+	ret_identity->ino = stx->stx_ino;
+	ret_identity->dev = (uint32_t)makedev(stx->stx_dev_major, stx->stx_dev_minor);
+}
+
 /* `name` in `dir_fd` is how `fd` was found; NULL: otherwise. */
 static int look_at(struct mounts *mounts, int fd, int dir_fd, const char *name,
 		   struct look *ret_look)
@@ -123,8 +129,7 @@ static int look_at(struct mounts *mounts, int fd, int dir_fd, const char *name,
 		return error;
 	kind = look.stx.stx_mask & STATX_MNT_ID ? mounts_kind_of(mounts, look.stx.stx_mnt_id)
 						: MOUNTS_REFUSED;
-	look.identity.ino = look.stx.stx_ino;
-	look.identity.dev = (uint32_t)makedev(look.stx.stx_dev_major, look.stx.stx_dev_minor);
+	identify(&look.stx, &look.identity);
 	if (kind == MOUNTS_REFUSED) {
 		if (!S_ISDIR(look.stx.stx_mode))
 			return -ENOENT;
@@ -176,6 +181,37 @@ int confine_look(struct mounts *mounts, int dir_fd, const char *name, struct loo
 	if (fd < 0)
 		return fd;
 	return look_and_keep(mounts, fd, dir_fd, name, ret_look);
+}
+
+int confine_look_at_quick(struct mounts *mounts, int fd, struct look *ret_look)
+{
+	struct look look = LOOK_NULL;
+
+	if (ask(fd, AT_STATX_DONT_SYNC, &look.stx) < 0 || !(look.stx.stx_mask & STATX_MNT_ID) ||
+	    !mounts_is_local(mounts, look.stx.stx_mnt_id))
+		return -EAGAIN;
+	identify(&look.stx, &look.identity);
+	if (!mounts_fs_known(mounts, look.identity.dev, &look.fs))
+		return -EAGAIN;
+	look.identity.generation = generation_of(fd);
+	look.settled = is_settled(&look.stx.stx_ctime, MOUNTS_LOCAL);
+	*ret_look = look;
+	return 0;
+}
+
+int confine_look_quick(struct mounts *mounts, int dir_fd, const char *name, struct look *ret_look)
+{
+	int fd = confine_open(dir_fd, name, O_PATH, 0, RESOLVE_CACHED | RESOLVE_NO_XDEV);
+	int error;
+
+	if (fd < 0)
+		return -EAGAIN;
+	error = confine_look_at_quick(mounts, fd, ret_look);
+	if (error < 0)
+		close(fd);
+	else
+		ret_look->fd = fd;
+	return error;
 }
 
 void confine_look_close(struct look *look)

@@ -4,7 +4,7 @@
  * A path operation is one component, on a descriptor that was itself obtained so, by openat2 with
  * RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS. What it finds is looked at through its descriptor,
  * never by name again: so whatever else happens to the name, attributes and identity belong to the
- * same object. Runs on pool threads.
+ * same object. Runs on pool threads, but for the `quick` ones.
  */
 #ifndef DAEMON_SERVE_CONFINE_H
 #define DAEMON_SERVE_CONFINE_H
@@ -58,6 +58,14 @@ int confine_look_fd(struct mounts *mounts, int fd, struct look *ret_look);
 
 /* Identity and attributes of a descriptor that stays the caller's (ret_look->fd is -1). */
 int confine_look_at(struct mounts *mounts, int fd, struct look *ret_look);
+
+/*
+ * The two without waiting, for the loop: what the kernel has in memory, in a local file system
+ * (by name: in the directory's own). -EAGAIN if that is not enough. What they would have to read
+ * from a disk is missing: `plain` is false.
+ */
+int confine_look_quick(struct mounts *mounts, int dir_fd, const char *name, struct look *ret_look);
+int confine_look_at_quick(struct mounts *mounts, int fd, struct look *ret_look);
 
 void confine_look_close(struct look *look);
 

@@ -395,6 +395,22 @@ int deny_check_quick(struct deny *deny, const struct identity *object)
 	return known ? 0 : -EAGAIN;
 }
 
+int deny_hides_quick(struct deny *deny, const struct identity *dir, const char *name,
+		     const struct identity *object)
+{
+	bool known;
+
+	if (deny->n_paths == 0)
+		return 0;
+	if (pthread_rwlock_tryrdlock(&deny->lock) != 0)
+		return -EAGAIN;
+	known = is_fresh(deny) && !spots_have(&deny->found.names, NULL, name) &&
+		!spots_have(&deny->found.places, dir, name) &&
+		!objects_have(&deny->found.denied, object);
+	pthread_rwlock_unlock(&deny->lock);
+	return known ? 0 : -EAGAIN;
+}
+
 int deny_check_make(struct deny *deny, const struct identity *dir, const char *name, bool by_mkdir)
 {
 	bool forbidden;

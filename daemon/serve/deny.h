@@ -31,8 +31,10 @@ bool deny_hides(struct deny *deny, const struct identity *dir, const char *name,
 		const struct identity *object);
 /* Is the object itself denied? */
 bool deny_hides_object(struct deny *deny, const struct identity *object);
-/* The same without asking the disk: 0 if it is known not to be, else -EAGAIN. */
+/* The two without asking the disk: 0 if it is known not to be, else -EAGAIN. */
 int deny_check_quick(struct deny *deny, const struct identity *object);
+int deny_hides_quick(struct deny *deny, const struct identity *dir, const char *name,
+		     const struct identity *object);
 /* May a peer make `name` in `dir` (by mkdir, or otherwise)? 0 or -EACCES. */
 int deny_check_make(struct deny *deny, const struct identity *dir, const char *name, bool by_mkdir);
 /* May a peer rename or remove this object? 0 or -EACCES. */

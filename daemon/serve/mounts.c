@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@ struct volume {
 
 struct mounts {
 	char *path;
-	int fd; /* polled: its state changes with the table of mounts */
+	int fd;             /* polled: its state changes with the table of mounts */
+	atomic_bool is_old; /* that change was seen where the table could not be read */
 	pthread_rwlock_t lock;
 	struct mount *items;
 	size_t n, capacity;
@@ -143,12 +145,19 @@ void mounts_free(struct mounts *mounts)
 	free(mounts);
 }
 
-void mounts_refresh(struct mounts *mounts)
+/* The kernel says so once. */
+static bool have_changed(const struct mounts *mounts)
 {
 	struct pollfd changed = {.fd = mounts->fd, .events = POLLPRI};
 
-	if (poll(&changed, 1, 0) <= 0 || !(changed.revents & (POLLPRI | POLLERR)))
+	return poll(&changed, 1, 0) > 0 && changed.revents & (POLLPRI | POLLERR);
+}
+
+void mounts_refresh(struct mounts *mounts)
+{
+	if (!have_changed(mounts) && !mounts->is_old)
 		return;
+	mounts->is_old = false;
 	pthread_rwlock_wrlock(&mounts->lock);
 	if (load(mounts) < 0)
 		mounts->n = 0; /* what is not known is not entered */
@@ -183,6 +192,19 @@ enum mounts_kind mounts_kind_of(struct mounts *mounts, uint64_t id)
 	return kind < 0 ? MOUNTS_REFUSED : (enum mounts_kind)kind;
 }
 
+bool mounts_is_local(struct mounts *mounts, uint64_t id)
+{
+	bool is_local;
+
+	if (have_changed(mounts))
+		mounts->is_old = true; /* for mounts_refresh, which is not told again */
+	if (mounts->is_old || pthread_rwlock_tryrdlock(&mounts->lock) != 0)
+		return false;
+	is_local = find(mounts, id) == MOUNTS_LOCAL;
+	pthread_rwlock_unlock(&mounts->lock);
+	return is_local;
+}
+
 static uint64_t mix(uint64_t x)
 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -202,18 +224,36 @@ static uint64_t ask_fs(uint32_t dev, int fd)
 	return mix((uint64_t)(uint32_t)id[0] << 32 | (uint32_t)id[1]);
 }
 
+/* With the lock. */
+static bool find_fs(const struct mounts *mounts, uint32_t dev, uint64_t *ret_fs)
+{
+	for (size_t i = 0; i < mounts->n_volumes; i++) {
+		if (mounts->volumes[i].dev == dev) {
+			*ret_fs = mounts->volumes[i].fs;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool mounts_fs_known(struct mounts *mounts, uint32_t dev, uint64_t *ret_fs)
+{
+	bool found;
+
+	if (pthread_rwlock_tryrdlock(&mounts->lock) != 0)
+		return false;
+	found = find_fs(mounts, dev, ret_fs);
+	pthread_rwlock_unlock(&mounts->lock);
+	return found;
+}
+
 uint64_t mounts_fs(struct mounts *mounts, uint32_t dev, int fd)
 {
 	uint64_t fs = 0;
-	bool found = false;
+	bool found;
 
 	pthread_rwlock_rdlock(&mounts->lock);
-	for (size_t i = 0; i < mounts->n_volumes && !found; i++) {
-		if (mounts->volumes[i].dev == dev) {
-			fs = mounts->volumes[i].fs;
-			found = true;
-		}
-	}
+	found = find_fs(mounts, dev, &fs);
 	pthread_rwlock_unlock(&mounts->lock);
 	if (found)
 		return fs;

@@ -34,6 +34,13 @@ void mounts_refresh(struct mounts *mounts);
  * which for most outlives a reboot. */
 uint64_t mounts_fs(struct mounts *mounts, uint32_t dev, int fd);
 
+/* Without waiting: is the mount of that id known, and local? False while mounts have changed
+ * that were not taken notice of yet. */
+bool mounts_is_local(struct mounts *mounts, uint64_t id);
+
+/* mounts_fs without waiting: false if it is not known yet. */
+bool mounts_fs_known(struct mounts *mounts, uint32_t dev, uint64_t *ret_fs);
+
 /* By file system type, as in mountinfo. */
 enum mounts_kind mounts_classify(const char *type);
 

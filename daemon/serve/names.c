@@ -1,6 +1,7 @@
 /*
  * Names: LOOKUP, SYMLINK, LINK, MKNOD, MKDIR, UNLINK, RMDIR, RENAME. Each is one *at call with one
- * component on the held directory's descriptor, after what denials say. On pool threads.
+ * component on the held directory's descriptor, after what denials say. On pool threads, but for
+ * the LOOKUP of what was sent before.
  */
 #include "daemon/serve/names.h"
 
@@ -73,6 +74,22 @@ static int lookup_export(struct nodes *nodes, const struct bytes *name, struct e
 		return error;
 	wire_entries_attr(&look, &ret_entry->attr);
 	return nodes_enter_export(nodes, export, &look, &ret_entry->node);
+}
+
+/* What was sent before, and has not changed. */
+static int attempt_lookup(struct work *work)
+{
+	const struct args_lookup *args = work->args;
+	struct entry *entry = &work->result.lookup.entry;
+	HELD parent = HELD_NULL;
+	LOOK look = LOOK_NULL;
+	char name[256];
+
+	confine_name(&args->name, name);
+	if (nodes_enter_quick(nodes_of(work), args->parent, name, &parent, &look, &entry->node) < 0)
+		return WORK_BLOCKS;
+	wire_entries_attr(&look, &entry->attr);
+	return 0;
 }
 
 static int do_lookup(struct work *work)
@@ -339,7 +356,7 @@ static int do_rename(struct work *work)
 }
 
 const struct work_handler names_handlers[] = {
-    {.op = OP_LOOKUP, .order = ORDER_FREE, .run = do_lookup},
+    {.op = OP_LOOKUP, .order = ORDER_FREE, .attempt = attempt_lookup, .run = do_lookup},
     {.op = OP_SYMLINK, .order = ORDER_FREE, .run = do_symlink},
     {.op = OP_LINK, .order = ORDER_FREE, .run = do_link},
     {.op = OP_MKNOD, .order = ORDER_FREE, .run = do_mknod},

@@ -28,7 +28,9 @@ struct node {
 	uint64_t number;
 	uint64_t count; /* references of the peer: entries sent and not forgotten */
 	struct identity identity;
-	uint32_t refs;  /* children, and users on other threads */
+	uint32_t refs; /* children, and users on other threads */
+	uint32_t
+	    plain_at;   /* a hash of the ctime at which it had no extended attributes; 0: unknown */
 	uint8_t export; /* number of the export it was reached through; also part of identity */
 	uint8_t kind;   /* enum node_kind */
 	uint8_t is_dir;

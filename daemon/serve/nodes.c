@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/serve/deny.h"
+#include "daemon/serve/node_quick.h"
 #include "daemon/serve/node_walk.h"
 
 static int64_t now_ms(void)
@@ -266,8 +267,7 @@ void nodes_release(struct held *held)
 	*held = HELD_NULL;
 }
 
-/* With the lock held, which is let go of for a walk. */
-static int hold(struct nodes *nodes, struct node *node, bool quick, struct held *ret_held)
+int nodes_hold_node(struct nodes *nodes, struct node *node, bool quick, struct held *ret_held)
 {
 	struct held held;
 	int error;
@@ -320,7 +320,7 @@ static int hold_number(struct nodes *nodes, uint64_t number, bool quick, bool an
 	else if (!any && (node->kind == NODE_TOP || node->kind == NODE_HOLLOW))
 		error = -EACCES;
 	else
-		error = hold(nodes, node, quick, &held);
+		error = nodes_hold_node(nodes, node, quick, &held);
 	pthread_mutex_unlock(&nodes->lock);
 	if (error < 0)
 		return error;
@@ -346,38 +346,6 @@ int nodes_hold_any(struct nodes *nodes, uint64_t number, struct held *ret_held)
 int nodes_hold_quick(struct nodes *nodes, uint64_t number, struct held *ret_held)
 {
 	return hold_number(nodes, number, true, false, ret_held);
-}
-
-int nodes_hold_parent(struct nodes *nodes, uint64_t number, bool quick, struct held *ret_parent,
-		      char ret_name[256])
-{
-	struct identity identity;
-	struct held held;
-	struct node *node;
-	int error;
-
-	pthread_mutex_lock(&nodes->lock);
-	node = node_index_find(&nodes->index, number);
-	if (!node) {
-		error = -ESTALE;
-	} else if (node->kind != NODE_PLAIN) {
-		error = -EACCES;
-	} else {
-		memcpy(ret_name, node_index_name(node), node->name_size);
-		ret_name[node->name_size] = '\0';
-		identity = node->identity;
-		error = hold(nodes, node->parent, quick, &held);
-	}
-	pthread_mutex_unlock(&nodes->lock);
-	if (error < 0)
-		return error;
-	error = check_hidden(held.export, &identity, quick);
-	if (error < 0) {
-		nodes_release(&held);
-		return error;
-	}
-	*ret_parent = held;
-	return 0;
 }
 
 /* --- entering --------------------------------------------------------------------------------- */
@@ -413,9 +381,9 @@ static void place(struct nodes *nodes, struct node *node, struct node *parent, c
 	}
 }
 
-static int enter(struct nodes *nodes, struct node *parent, uint8_t export, enum node_kind kind,
-		 const char *name, struct look *look, const struct node_fd *through, bool keep,
-		 uint64_t *ret_number)
+int nodes_enter_node(struct nodes *nodes, struct node *parent, uint8_t export, enum node_kind kind,
+		     const char *name, struct look *look, const struct node_fd *through, bool keep,
+		     uint64_t *ret_number)
 {
 	struct node *node = node_index_find_identity(&nodes->index, export, &look->identity);
 
@@ -435,6 +403,7 @@ static int enter(struct nodes *nodes, struct node *parent, uint8_t export, enum 
 		node->parent = parent;
 		parent->refs++;
 	}
+	node_quick_saw(node, look);
 	node->count++;
 	if (keep && look->fd >= 0) {
 		node_walk_keep(nodes, node, look->fd, through);
@@ -451,8 +420,8 @@ int nodes_enter(struct nodes *nodes, const struct held *parent, const char *name
 	int error;
 
 	pthread_mutex_lock(&nodes->lock);
-	error = enter(nodes, parent->node, parent->node->export, kind, name, look, parent->kept,
-		      keep, ret_number);
+	error = nodes_enter_node(nodes, parent->node, parent->node->export, kind, name, look,
+				 parent->kept, keep, ret_number);
 	pthread_mutex_unlock(&nodes->lock);
 	return error;
 }
@@ -463,9 +432,9 @@ int nodes_enter_export(struct nodes *nodes, const struct export *export, struct 
 	int error;
 
 	pthread_mutex_lock(&nodes->lock);
-	error = enter(nodes, node_index_find(&nodes->index, OPS_ROOT_NODE), export->number,
-		      look->hollow ? NODE_HOLLOW : NODE_EXPORT, export->name, look, NULL, true,
-		      ret_number);
+	error = nodes_enter_node(nodes, node_index_find(&nodes->index, OPS_ROOT_NODE),
+				 export->number, look->hollow ? NODE_HOLLOW : NODE_EXPORT,
+				 export->name, look, NULL, true, ret_number);
 	pthread_mutex_unlock(&nodes->lock);
 	return error;
 }

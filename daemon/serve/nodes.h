@@ -77,10 +77,18 @@ int nodes_hold(struct nodes *nodes, uint64_t number, struct held *ret_held);
 int nodes_hold_any(struct nodes *nodes, uint64_t number, struct held *ret_held);
 /* The same as nodes_hold without blocking: -EAGAIN if the disk would have to be asked. */
 int nodes_hold_quick(struct nodes *nodes, uint64_t number, struct held *ret_held);
-/* The directory in which a node was last seen, and its name there; `quick` as above. What is found
- * under that name may be another object: compare identities. */
-int nodes_hold_parent(struct nodes *nodes, uint64_t number, bool quick, struct held *ret_parent,
-		      char ret_name[256]);
+/*
+ * Looks at a node without blocking, for the loop: -EAGAIN if that cannot be done. What was seen is
+ * all that a look in the pool would have seen, `plain` included. Held is the node, and ret_look->fd
+ * is -1; or its directory, and ret_look->fd is the node's. */
+int nodes_look_quick(struct nodes *nodes, uint64_t number, struct held *ret_held,
+		     struct look *ret_look);
+/* The same by name, for an entry that was sent before: the node has one more reference then. Held
+ * is the directory. */
+int nodes_enter_quick(struct nodes *nodes, uint64_t parent, const char *name,
+		      struct held *ret_parent, struct look *ret_look, uint64_t *ret_number);
+/* A held node was looked at. */
+void nodes_saw(const struct held *held, const struct look *look);
 void nodes_release(struct held *held);
 
 /*

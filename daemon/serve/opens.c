@@ -123,7 +123,7 @@ static int set_opener(struct open_file *file, const struct work *work)
 	return 0;
 }
 
-int opens_add(struct opens *opens, const struct work *work, uint64_t node, int fd, uint32_t flags,
+int opens_add(struct opens *opens, const struct work *work, const struct opening *opening,
 	      uint64_t *ret_handle)
 {
 	struct open_file *file;
@@ -136,9 +136,10 @@ int opens_add(struct opens *opens, const struct work *work, uint64_t node, int f
 		return -ENOMEM;
 	}
 	file->handle = ++opens->last_handle;
-	file->node = node;
-	file->fd = fd;
-	file->flags = flags & O_ACCMODE;
+	file->node = opening->node;
+	file->fd = opening->fd;
+	file->flags = opening->flags & O_ACCMODE;
+	file->is_local = opening->is_local;
 	file->refs = 1;
 	pthread_mutex_lock(&opens->lock);
 	if (opens->n >= opens->n_buckets)
@@ -226,14 +227,7 @@ int opens_spare(void *arg, uint64_t node)
 
 /* --- OPEN ------------------------------------------------------------------------------------- */
 
-/* What a thread has opened, on its way to the table (work->room). */
-struct opening {
-	int fd;
-	uint64_t node;
-	uint32_t flags;
-	bool entered; /* CREATE: the node was counted */
-};
-
+/* In work->room. */
 static struct opening *opening_new(struct work *work)
 {
 	struct opening *opening = calloc(1, sizeof(*opening));
@@ -260,23 +254,12 @@ static int check_writable(const struct work *work, const struct held *held, uint
 	return 0;
 }
 
-/* Opens what an O_PATH descriptor stands for, as the caller; only ever a regular file. */
-static int open_object(const struct work *work, int path_fd, uint64_t flags)
+/* Opens the regular file that an O_PATH descriptor stands for. */
+static int reopen(int path_fd, uint64_t flags)
 {
-	ACTING acting = ACTING_NULL;
 	char path[CONFINE_PROC_SIZE];
-	struct stat st;
-	int fd, error;
+	int fd;
 
-	if (fstatat(path_fd, "", &st, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (S_ISDIR(st.st_mode))
-		return -EISDIR;
-	if (!S_ISREG(st.st_mode))
-		return S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
-	error = work_act_to_write(work, &acting);
-	if (error < 0)
-		return error;
 	confine_proc_path(path_fd, path);
 	do {
 		fd = open(path, (int)(flags & FLAGS_PASSED) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -288,21 +271,42 @@ static int open_object(const struct work *work, int path_fd, uint64_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* All of a small file, read at once, for the reply. */
-static void read_content(struct work *work, int fd, uint64_t max)
+/* Opens what an O_PATH descriptor stands for, as the caller; only ever a regular file. */
+static int open_object(const struct work *work, int path_fd, uint64_t flags)
 {
+	ACTING acting = ACTING_NULL;
+	struct stat st;
+	int error;
+
+	if (fstatat(path_fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
+	error = work_act_to_write(work, &acting);
+	return error < 0 ? error : reopen(path_fd, flags);
+}
+
+/* All of a small file, read at once, for the reply. `flags` are preadv2's. -EAGAIN if it is not in
+ * memory. */
+static int read_content(struct work *work, int fd, int flags)
+{
+	const struct args_open *args = work->args;
 	struct result_open *result = &work->result.open;
 	uint64_t size = result->attr.size;
 	size_t n = 0;
 	char *content;
 
-	if (max == 0 || size > max)
-		return;
+	if ((args->flags & O_ACCMODE) != O_RDONLY || args->content_max == 0 ||
+	    size > args->content_max)
+		return 0;
 	content = malloc(size + 1); /* one more, to see whether it grew */
 	if (!content)
-		return;
+		return 0;
 	while (n < size + 1) {
-		ssize_t r = pread(fd, content + n, size + 1 - n, (off_t)n);
+		struct iovec iov = {content + n, size + 1 - n};
+		ssize_t r = preadv2(fd, &iov, 1, (off_t)n, flags);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -312,11 +316,37 @@ static void read_content(struct work *work, int fd, uint64_t max)
 	}
 	if (n != size) { /* changing right now: let it be read */
 		free(content);
-		return;
+		return n < size && flags & RWF_NOWAIT ? -EAGAIN : 0;
 	}
 	work->payload = content;
 	result->content = (struct bytes){(const uint8_t *)content, n};
 	result->whole = true;
+	return 0;
+}
+
+/* Tried on the loop: what is not in memory already is opened, or read, in the pool. */
+static int attempt_open(struct work *work)
+{
+	const struct args_open *args = work->args;
+	struct nodes *nodes = &work->guest->nodes;
+	struct opening *opening;
+	LOOK look = LOOK_NULL;
+	HELD held = HELD_NULL;
+	int verdict = begin(work);
+
+	if (verdict != WORK_BLOCKS || (args->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY ||
+	    work->how == ACTING_CALLER || nodes_look_quick(nodes, args->node, &held, &look) < 0 ||
+	    !S_ISREG(look.stx.stx_mode))
+		return verdict;
+	opening = work->room;
+	opening->fd = reopen(look.fd >= 0 ? look.fd : held.fd, args->flags);
+	if (opening->fd < 0)
+		return WORK_BLOCKS;
+	opening->node = args->node;
+	opening->flags = (uint32_t)args->flags;
+	opening->is_local = true;
+	wire_entries_attr(&look, &work->result.open.attr);
+	return read_content(work, opening->fd, RWF_NOWAIT) < 0 ? WORK_BLOCKS : 0;
 }
 
 static int run_open(struct work *work)
@@ -326,8 +356,11 @@ static int run_open(struct work *work)
 	struct guest *guest = work->guest;
 	struct look look = LOOK_NULL;
 	HELD held = HELD_NULL;
-	int error = nodes_hold(&guest->nodes, args->node, &held);
+	int error;
 
+	if (opening->fd >= 0) /* by attempt_open */
+		return read_content(work, opening->fd, 0);
+	error = nodes_hold(&guest->nodes, args->node, &held);
 	if (error == 0)
 		error = check_writable(work, &held, args->flags);
 	if (error < 0)
@@ -338,12 +371,12 @@ static int run_open(struct work *work)
 	error = confine_look_at(guest->serve->mounts, opening->fd, &look);
 	if (error < 0)
 		return error;
+	nodes_saw(&held, &look);
+	opening->is_local = mounts_is_local(guest->serve->mounts, look.stx.stx_mnt_id);
 	opening->node = args->node;
 	opening->flags = (uint32_t)args->flags;
 	wire_entries_attr(&look, &work->result.open.attr);
-	if ((args->flags & O_ACCMODE) == O_RDONLY)
-		read_content(work, opening->fd, args->content_max);
-	return 0;
+	return read_content(work, opening->fd, 0);
 }
 
 /* Puts what was opened into the table, or undoes it. */
@@ -358,8 +391,7 @@ static void settle_opening(struct work *work, int error, uint64_t *ret_handle)
 		return;
 	}
 	if (error == 0)
-		error = opens_add(&guest->opens, work, opening->node, opening->fd, opening->flags,
-				  ret_handle);
+		error = opens_add(&guest->opens, work, opening, ret_handle);
 	if (error < 0) {
 		if (opening->fd >= 0)
 			close(opening->fd);
@@ -470,6 +502,15 @@ static void settle_create(struct work *work, int error)
 
 /* --- RELEASE ---------------------------------------------------------------------------------- */
 
+/* What was only read need not be closed right now, unless its space is waited for. */
+static bool closes_later(struct work *work, const struct open_file *file)
+{
+	struct stat st;
+
+	return file->is_local && file->flags == O_RDONLY && fstat(file->fd, &st) == 0 &&
+	       st.st_nlink > 0 && closings_add(&work->guest->serve->closings, file->fd);
+}
+
 static int attempt_release(struct work *work)
 {
 	const struct args_release *args = work->args;
@@ -481,8 +522,10 @@ static int attempt_release(struct work *work)
 	locks_release_handle(&work->guest->locks, args->handle);
 	opens_remove(opens, file);
 	opens_put(opens, file);
+	if (file->refs == 1 && closes_later(work, file))
+		file->fd = -1; /* settle frees it */
 	work->room = file;
-	return file->refs == 1 ? WORK_BLOCKS : 0;
+	return file->refs == 1 && file->fd >= 0 ? WORK_BLOCKS : 0;
 }
 
 /* Closing may write to a network file system, so not on the loop. */
@@ -508,7 +551,11 @@ static void settle_release(struct work *work, int error)
 }
 
 const struct work_handler opens_handlers[] = {
-    {.op = OP_OPEN, .order = ORDER_ALONE, .attempt = begin, .run = run_open, .settle = settle_open},
+    {.op = OP_OPEN,
+     .order = ORDER_ALONE,
+     .attempt = attempt_open,
+     .run = run_open,
+     .settle = settle_open},
     {.op = OP_CREATE,
      .order = ORDER_FREE,
      .attempt = begin,

@@ -22,6 +22,7 @@ struct open_file {
 	uint64_t node;
 	int fd;
 	uint32_t flags;        /* O_ACCMODE of OPEN */
+	bool is_local;         /* its file system is, as far as is known */
 	uint32_t refs;         /* the table's, and each work's */
 	enum acting_how how;   /* as whom it was opened, and is written */
 	struct caller *caller; /* owned; NULL unless how is ACTING_CALLER */
@@ -43,9 +44,18 @@ int opens_init(struct opens *opens, size_t max);
 /* Closes what is open still (nothing is held any more). Blocks as close(2) does. */
 void opens_deinit(struct opens *opens);
 
-/* Takes `fd` over as an open file of `node`, opened by that work. Returns 0, -ENFILE or -ENOMEM; fd
+/* What a thread has opened, on its way to the table. */
+struct opening {
+	int fd;
+	uint64_t node;
+	uint32_t flags;
+	bool is_local; /* its file system is */
+	bool entered;  /* CREATE: the node was counted */
+};
+
+/* Takes its descriptor over as an open file, opened by that work. Returns 0, -ENFILE or -ENOMEM; fd
  * stays the caller's then. */
-int opens_add(struct opens *opens, const struct work *work, uint64_t node, int fd, uint32_t flags,
+int opens_add(struct opens *opens, const struct work *work, const struct opening *opening,
 	      uint64_t *ret_handle);
 /* On a pool thread: from here to acting_end, as the one who opened it. What a write may keep
  * (set-id bits, reserved blocks) is decided so. 0 or -errno. */

@@ -5,9 +5,9 @@
 
 #include "daemon/serve/node_walk.h"
 
-void removed_init(struct removed *removed)
+void removed_init(struct removed *removed, struct closings *closings)
 {
-	*removed = (struct removed){0};
+	*removed = (struct removed){.closings = closings};
 	pthread_mutex_init(&removed->lock, NULL);
 }
 
@@ -73,6 +73,7 @@ void removed_note(struct removed *removed, const struct look *look)
 	}
 	pthread_mutex_unlock(&removed->lock);
 	node_walk_close_doomed(doomed);
+	closings_close(removed->closings);
 }
 
 /* All that is kept, each referenced, or NULL. */

@@ -11,15 +11,17 @@
 #ifndef DAEMON_SERVE_REMOVED_H
 #define DAEMON_SERVE_REMOVED_H
 
+#include "daemon/serve/closings.h"
 #include "daemon/serve/nodes.h"
 
 /* The nodes of all sessions. */
 struct removed {
 	pthread_mutex_t lock; /* taken before a nodes->lock, never over what can block */
 	struct nodes *first;
+	struct closings *closings; /* may hold them as well */
 };
 
-void removed_init(struct removed *removed);
+void removed_init(struct removed *removed, struct closings *closings);
 void removed_deinit(struct removed *removed);
 
 void removed_add_nodes(struct removed *removed, struct nodes *nodes);

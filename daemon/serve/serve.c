@@ -127,6 +127,11 @@ static size_t default_kept(void)
 	return kept < 16 ? 16 : kept;
 }
 
+static void on_closings_settled(void *arg)
+{
+	serve_settle(arg);
+}
+
 int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve **ret_serve)
 {
 	struct serve *serve = calloc(1, sizeof(*serve));
@@ -162,7 +167,8 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	error = acting_self_init(&serve->self);
 	if (error < 0)
 		goto fail_exports;
-	removed_init(&serve->removed);
+	closings_init(&serve->closings, loop, on_closings_settled, serve);
+	removed_init(&serve->removed, &serve->closings);
 	locks_waiters_init(&serve->lock_waiters, serve);
 	start_sweeping(serve, options->sweep_ms);
 	umask(0);
@@ -209,11 +215,18 @@ int serve_open_directory(const struct serve *serve, struct bytes path)
 	return -ENOTDIR;
 }
 
-static void on_sweep_closed(uv_handle_t *handle)
+static void on_closings_closed(uv_handle_t *handle)
 {
 	struct serve *serve = handle->data;
 
 	serve->stopped(serve->stopped_arg);
+}
+
+static void on_sweep_closed(uv_handle_t *handle)
+{
+	struct serve *serve = handle->data;
+
+	closings_deinit(&serve->closings, on_closings_closed, serve);
 }
 
 static void on_waiters_closed(struct serve *serve)
@@ -223,7 +236,8 @@ static void on_waiters_closed(struct serve *serve)
 
 void serve_settle(struct serve *serve)
 {
-	if (!serve->stopping || serve->guests || serve->trimming || serve->n_closing)
+	if (!serve->stopping || serve->guests || serve->trimming || serve->n_closing ||
+	    closings_are_busy(&serve->closings))
 		return;
 	serve->stopping = false;
 	locks_waiters_close(&serve->lock_waiters, on_waiters_closed);

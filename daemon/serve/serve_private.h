@@ -3,6 +3,7 @@
 #define DAEMON_SERVE_SERVE_PRIVATE_H
 
 #include "daemon/serve/acting.h"
+#include "daemon/serve/closings.h"
 #include "daemon/serve/guest.h"
 #include "daemon/serve/locks.h"
 #include "daemon/serve/removed.h"
@@ -16,6 +17,7 @@ struct serve {
 	struct exports exports;
 	struct mounts *mounts;
 	struct pool pool;
+	struct closings closings;
 	struct removed removed;
 	uv_timer_t sweep; /* objects that others have removed */
 	size_t max_nodes, max_open_files, max_kept;

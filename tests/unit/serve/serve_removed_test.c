@@ -63,6 +63,27 @@ Test(serve_removed, nothing_holds_a_file_whose_removal_was_answered)
 	serve_fake_deinit(&fake);
 }
 
+/* Nobody waits for the end of what was only read; but who removes a file waits for its space. */
+Test(serve_removed, nothing_holds_a_file_that_was_read_until_just_before)
+{
+	const struct result_open *opened;
+	uint64_t node;
+
+	serve_fake_init(&fake, &(struct serve_options){.sweep_ms = UINT32_MAX});
+	node = known_file("file");
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, OPEN, open, &opened, node, O_RDONLY), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, RELEASE, release, NULL, node, opened->handle), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, UNLINK, unlink, NULL, 1, serve_fake_bytes("file")), 0);
+	cr_assert_eq(n_holding(), 0);
+	node = known_file("file");
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, OPEN, open, &opened, node, O_RDONLY), 0);
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, UNLINK, unlink, NULL, 1, serve_fake_bytes("file")), 0);
+	cr_assert_eq(n_holding(), 1, "it is open");
+	cr_assert_eq(SERVE_FAKE_CALL(&fake, RELEASE, release, NULL, node, opened->handle), 0);
+	cr_assert_eq(n_holding(), 0);
+	serve_fake_deinit(&fake);
+}
+
 Test(serve_removed, nothing_holds_a_file_that_a_rename_has_replaced)
 {
 	serve_fake_init(&fake, &(struct serve_options){.sweep_ms = UINT32_MAX});
