@@ -193,7 +193,7 @@ static int start_serve(struct daemon *daemon, struct failure *failure)
 	    .n_exports = options->n_exports,
 	    .max_nodes = (size_t)options->max_nodes,
 	    .max_open_files = (size_t)options->max_open_files,
-	    /* The rest is for what is not a peer's: a peer's slow disk must not stop it. */
+	    /* The rest is libuv's, for what is not a peer's: a slow disk must not stop it. */
 	    .threads = options->pool_threads > 2 ? (unsigned)options->pool_threads - 2 : 1,
 	};
 	int error;
@@ -430,13 +430,11 @@ static int set_options(struct daemon *daemon, const struct daemon_options *given
 	return error;
 }
 
-/* libuv takes the size of its pool from here when it is used first. */
-static void set_pool_size(const struct options *options)
+/* libuv takes the size of its pool from here when it is used first. It is for what comes up rarely:
+ * names of hosts, the end of sessions. */
+static void set_pool_size(void)
 {
-	char number[32];
-
-	snprintf(number, sizeof(number), "%d", (int)options->pool_threads);
-	setenv("UV_THREADPOOL_SIZE", number, 1);
+	setenv("UV_THREADPOOL_SIZE", "4", 1);
 }
 
 /* All that needs no loop. Returns 0 or -errno with failure; options' errors are on stderr. */
@@ -462,7 +460,7 @@ static int prepare(struct daemon *daemon, const struct daemon_options *given,
 	if (error < 0)
 		return error;
 	log_set_level((enum log_level)daemon->options->log_level);
-	set_pool_size(daemon->options);
+	set_pool_size();
 	error = identity_file_load(daemon->paths->identity, &daemon->identity, failure);
 	if (error == -ENOENT)
 		return failure_set(failure, error,

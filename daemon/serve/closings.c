@@ -4,12 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DELAY_MS 10
+#define DELAY_MS  10
+#define URGENT_MS 1
 
-void closings_init(struct closings *closings, uv_loop_t *loop, void (*settled)(void *arg),
-		   void *arg)
+void closings_init(struct closings *closings, uv_loop_t *loop, bool (*manned)(void *arg),
+		   void (*settled)(void *arg), void *arg)
 {
-	*closings = (struct closings){.loop = loop, .settled = settled, .arg = arg};
+	*closings =
+	    (struct closings){.loop = loop, .manned = manned, .settled = settled, .arg = arg};
 	pthread_mutex_init(&closings->closing, NULL);
 	pthread_mutex_init(&closings->lock, NULL);
 	uv_timer_init(loop, &closings->timer);
@@ -27,10 +29,17 @@ void closings_close(struct closings *closings)
 	n = closings->n;
 	memcpy(fds, closings->fds, n * sizeof(fds[0]));
 	closings->n = 0;
+	closings->is_urgent = false;
 	pthread_mutex_unlock(&closings->lock);
 	for (unsigned i = 0; i < n; i++)
 		close(fds[i]);
 	pthread_mutex_unlock(&closings->closing);
+}
+
+void closings_pass(struct closings *closings)
+{
+	if (closings->is_urgent)
+		closings_close(closings);
 }
 
 static unsigned count(struct closings *closings)
@@ -75,10 +84,26 @@ static void start(struct closings *closings)
 
 static void on_timer(uv_timer_t *timer)
 {
-	start(timer->data);
+	struct closings *closings = timer->data;
+
+	if (count(closings) > 0)
+		start(closings);
 }
 
-bool closings_add(struct closings *closings, int fd)
+/* When all that came in this turn has been handed to threads. */
+static void on_turn(uv_timer_t *timer)
+{
+	struct closings *closings = timer->data;
+
+	if (count(closings) == 0)
+		return;
+	if (closings->manned(closings->arg))
+		uv_timer_start(timer, on_timer, URGENT_MS, 0);
+	else
+		start(closings);
+}
+
+bool closings_add(struct closings *closings, int fd, bool is_urgent)
 {
 	unsigned n;
 
@@ -86,9 +111,13 @@ bool closings_add(struct closings *closings, int fd)
 	n = closings->n;
 	if (n < CLOSINGS_MAX)
 		closings->fds[closings->n++] = fd;
+	if (is_urgent)
+		closings->is_urgent = true;
 	pthread_mutex_unlock(&closings->lock);
 	if (n + 1 >= CLOSINGS_MAX)
 		start(closings);
+	else if (is_urgent)
+		uv_timer_start(&closings->timer, on_turn, 0, 0);
 	else if (!uv_is_active((uv_handle_t *)&closings->timer))
 		uv_timer_start(&closings->timer, on_timer, DELAY_MS, 0);
 	return n < CLOSINGS_MAX;

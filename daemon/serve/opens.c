@@ -488,6 +488,7 @@ static int run_create(struct work *work)
 	error = nodes_enter(nodes, &parent, name, &look, false, &opening->node);
 	if (error < 0)
 		return error;
+	opening->is_local = mounts_is_local(nodes->mounts, look.stx.stx_mnt_id);
 	opening->entered = true;
 	opening->flags = (uint32_t)args->flags;
 	result->entry.node = opening->node;
@@ -502,13 +503,13 @@ static void settle_create(struct work *work, int error)
 
 /* --- RELEASE ---------------------------------------------------------------------------------- */
 
-/* What was only read need not be closed right now, unless its space is waited for. */
+/* Nobody need wait for it, unless it has no name any more: that somebody may wait for its space. */
 static bool closes_later(struct work *work, const struct open_file *file)
 {
 	struct stat st;
 
-	return file->is_local && file->flags == O_RDONLY && fstat(file->fd, &st) == 0 &&
-	       st.st_nlink > 0 && closings_add(&work->guest->serve->closings, file->fd);
+	return file->is_local && fstat(file->fd, &st) == 0 && st.st_nlink > 0 &&
+	       closings_add(&work->guest->serve->closings, file->fd, file->flags != O_RDONLY);
 }
 
 static int attempt_release(struct work *work)

@@ -5,12 +5,33 @@
 #include "daemon/serve/guest.h"
 #include "daemon/serve/work.h"
 
-void pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads,
-	       void (*start)(struct work *work), void (*run)(struct work *work),
-	       void (*done)(struct work *work))
+static void pump(struct pool *pool);
+
+static void between(void *arg)
 {
-	*pool = (struct pool){
-	    .loop = loop, .threads = threads, .start = start, .run = run, .done = done};
+	const struct pool *pool = arg;
+
+	if (pool->between)
+		pool->between(pool->arg);
+}
+
+static void on_freed(void *arg)
+{
+	pump(arg);
+}
+
+int pool_init(struct pool *pool, uv_loop_t *loop, unsigned threads,
+	      void (*start)(struct work *work), void (*run)(struct work *work),
+	      void (*done)(struct work *work))
+{
+	*pool = (struct pool){.threads = threads, .start = start, .run = run, .done = done};
+	return threads_init(&pool->crew, loop, threads, between, on_freed, pool);
+}
+
+void pool_deinit(struct pool *pool, uv_close_cb closed, void *data)
+{
+	assert(!pool->queues && !pool->running);
+	threads_deinit(&pool->crew, closed, data);
 }
 
 void pool_queue_init(struct pool_queue *queue, struct pool *pool, const void *peer)
@@ -62,18 +83,21 @@ static struct pool_queue *ring_take(struct pool *pool)
 	return queue;
 }
 
-static void on_thread(uv_work_t *uv)
+static struct work *work_of(struct task *task)
 {
-	struct work *work = uv->data;
+	return (struct work *)((char *)task - offsetof(struct work, task));
+}
+
+static void on_thread(struct task *task)
+{
+	struct work *work = work_of(task);
 
 	work->guest->queue.pool->run(work);
 }
 
-static void pump(struct pool *pool);
-
-static void after(uv_work_t *uv, int status)
+static void after(struct task *task)
 {
-	struct work *work = uv->data;
+	struct work *work = work_of(task);
 	struct pool_queue *queue = &work->guest->queue;
 	struct pool *pool = queue->pool;
 
@@ -87,19 +111,28 @@ static void after(uv_work_t *uv, int status)
 	pump(pool);
 }
 
+/* The next work whose turn it is, or NULL; not taken out yet. */
+static struct pool_queue *next_queue(struct pool *pool)
+{
+	struct pool_queue *queue;
+
+	while ((queue = ring_take(pool))) {
+		/* Else it was withdrawn, or another of its peer's began. */
+		if (queue->first && !has_its_share(pool, queue))
+			return queue;
+	}
+	return NULL;
+}
+
 static void pump(struct pool *pool)
 {
-	while (pool->running < pool->threads) {
-		struct pool_queue *queue = ring_take(pool);
+	while (pool->running < pool->threads && pool->ring_first && threads_have_one(&pool->crew)) {
+		struct pool_queue *queue = next_queue(pool);
 		struct work *work;
-		int error;
 
 		if (!queue)
 			return;
 		work = queue->first;
-		if (!work ||
-		    has_its_share(pool, queue)) /* withdrawn, or another of its peer's began */
-			continue;
 		queue->first = work->next;
 		if (!queue->first)
 			queue->last = NULL;
@@ -108,10 +141,9 @@ static void pump(struct pool *pool)
 		pool->running++;
 		ring_append(pool, queue);
 		pool->start(work);
-		work->uv.data = work;
-		error = uv_queue_work(pool->loop, &work->uv, on_thread, after);
-		assert(error == 0); /* only fails without a function */
-		(void)error;
+		work->task.run = on_thread;
+		work->task.done = after;
+		threads_run(&pool->crew, &work->task);
 	}
 }
 

@@ -127,6 +127,20 @@ static size_t default_kept(void)
 	return kept < 16 ? 16 : kept;
 }
 
+static bool is_manned(void *arg)
+{
+	const struct serve *serve = arg;
+
+	return serve->pool.running > 0;
+}
+
+static void between(void *arg)
+{
+	struct serve *serve = arg;
+
+	closings_pass(&serve->closings);
+}
+
 static void on_closings_settled(void *arg)
 {
 	serve_settle(arg);
@@ -144,8 +158,6 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	serve->max_open_files = options->max_open_files ? options->max_open_files : 4096;
 	serve->max_kept = options->max_kept ? options->max_kept : default_kept();
 	serve->verify_ms = options->verify_ms ? options->verify_ms : 2000;
-	pool_init(&serve->pool, loop, options->threads ? options->threads : 14, work_go, work_run,
-		  work_done);
 	serve->service = (struct service){
 	    .name = "files",
 	    .first_op = FIRST_OP,
@@ -167,13 +179,21 @@ int serve_new(uv_loop_t *loop, const struct serve_options *options, struct serve
 	error = acting_self_init(&serve->self);
 	if (error < 0)
 		goto fail_exports;
-	closings_init(&serve->closings, loop, on_closings_settled, serve);
+	error = pool_init(&serve->pool, loop, options->threads ? options->threads : 14, work_go,
+			  work_run, work_done);
+	if (error < 0)
+		goto fail_self;
+	serve->pool.between = between;
+	serve->pool.arg = serve;
+	closings_init(&serve->closings, loop, is_manned, on_closings_settled, serve);
 	removed_init(&serve->removed, &serve->closings);
 	locks_waiters_init(&serve->lock_waiters, serve);
 	start_sweeping(serve, options->sweep_ms);
 	umask(0);
 	*ret_serve = serve;
 	return 0;
+fail_self:
+	acting_self_deinit(&serve->self);
 fail_exports:
 	exports_deinit(&serve->exports);
 fail:
@@ -215,11 +235,18 @@ int serve_open_directory(const struct serve *serve, struct bytes path)
 	return -ENOTDIR;
 }
 
-static void on_closings_closed(uv_handle_t *handle)
+static void on_pool_closed(uv_handle_t *handle)
 {
 	struct serve *serve = handle->data;
 
 	serve->stopped(serve->stopped_arg);
+}
+
+static void on_closings_closed(uv_handle_t *handle)
+{
+	struct serve *serve = handle->data;
+
+	pool_deinit(&serve->pool, on_pool_closed, serve);
 }
 
 static void on_sweep_closed(uv_handle_t *handle)

@@ -11,11 +11,11 @@
 #define DAEMON_SERVE_WORK_H
 
 #include <stdatomic.h>
-#include <uv.h>
 
 #include "daemon/net/request.h"
 #include "daemon/serve/acting.h"
 #include "daemon/serve/order.h"
+#include "daemon/serve/threads.h"
 #include "proto/ops_peer.h"
 
 #define WORK_BATCH_MAX 32 /* works that go to a thread together: 4 MiB of WRITEs at most */
@@ -91,7 +91,7 @@ struct work {
 	/* work.c's and order.c's from here on */
 	enum work_state state;
 	int error; /* what run returned */
-	uv_work_t uv;
+	struct task task;
 	struct work *next; /* in its guest's pool queue, then of its batch */
 	struct work *previous_of_guest, *next_of_guest;
 	struct order_link order;

@@ -47,7 +47,7 @@ Test(serve_work, one_guest_holds_half_of_the_threads_at_most)
 	setenv("UV_THREADPOOL_SIZE", "16", 1);
 	uv_loop_init(&loop);
 	sem_init(&gate, 0, 0);
-	pool_init(&pool, &loop, 8, started, blocks_or_not, done);
+	cr_assert_eq(pool_init(&pool, &loop, 8, started, blocks_or_not, done), 0);
 	pool_queue_init(&slow.queue, &pool, NULL);
 	pool_queue_init(&quick.queue, &pool, NULL);
 	for (unsigned i = 0; i < 20; i++) {
@@ -70,6 +70,8 @@ Test(serve_work, one_guest_holds_half_of_the_threads_at_most)
 		uv_run(&loop, UV_RUN_ONCE);
 	pool_queue_deinit(&slow.queue);
 	pool_queue_deinit(&quick.queue);
+	pool_deinit(&pool, NULL, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
 	cr_assert_eq(uv_loop_close(&loop), 0);
 	sem_destroy(&gate);
 }
@@ -86,7 +88,7 @@ Test(serve_work, all_guests_of_a_peer_share_its_half)
 	setenv("UV_THREADPOOL_SIZE", "16", 1);
 	uv_loop_init(&loop);
 	sem_init(&gate, 0, 0);
-	pool_init(&pool, &loop, 8, started, blocks_or_not, done);
+	cr_assert_eq(pool_init(&pool, &loop, 8, started, blocks_or_not, done), 0);
 	pool_queue_init(&first.queue, &pool, &peer);
 	pool_queue_init(&second.queue, &pool, &peer);
 	pool_queue_init(&other.queue, &pool, NULL);
@@ -112,7 +114,8 @@ Test(serve_work, all_guests_of_a_peer_share_its_half)
 	pool_queue_deinit(&first.queue);
 	pool_queue_deinit(&second.queue);
 	pool_queue_deinit(&other.queue);
-	cr_assert_null(pool.queues);
+	pool_deinit(&pool, NULL, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
 	cr_assert_eq(uv_loop_close(&loop), 0);
 	sem_destroy(&gate);
 }
