@@ -4,8 +4,8 @@
  * (ext4 writes out what was truncated and written anew).
  *
  * What was only read has time. What was written is closed as soon as a thread has done its work
- * that came along, at once if there is none, and after 10 ms if they all take long: others may wait
- * to run it, or to see that it is closed.
+ * that came along, at once if there is none, and after a millisecond if they all take long: others
+ * may wait to run it, or to see that it is closed.
  */
 #ifndef DAEMON_SERVE_CLOSINGS_H
 #define DAEMON_SERVE_CLOSINGS_H

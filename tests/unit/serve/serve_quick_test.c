@@ -241,7 +241,7 @@ static void on_time(uv_timer_t *timer)
 {
 }
 
-Test(serve_quick, every_file_that_was_read_is_closed_in_the_end)
+static void open_and_release(int flags)
 {
 	const struct result_open *opened;
 	uint64_t node, handles[200];
@@ -250,7 +250,7 @@ Test(serve_quick, every_file_that_was_read_is_closed_in_the_end)
 	serve_fake_init(&fake, NULL);
 	node = made("file", "content").node;
 	for (unsigned i = 0; i < 200; i++) {
-		cr_assert_eq(SERVE_FAKE_CALL(&fake, OPEN, open, &opened, node, O_RDONLY), 0);
+		cr_assert_eq(SERVE_FAKE_CALL(&fake, OPEN, open, &opened, node, flags), 0);
 		handles[i] = opened->handle;
 	}
 	cr_assert_eq(n_open("file"), 200);
@@ -262,6 +262,16 @@ Test(serve_quick, every_file_that_was_read_is_closed_in_the_end)
 		uv_run(&fake.loop, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&timer, NULL);
 	serve_fake_deinit(&fake);
+}
+
+Test(serve_quick, every_file_that_was_read_is_closed_in_the_end)
+{
+	open_and_release(O_RDONLY);
+}
+
+Test(serve_quick, every_file_that_was_written_is_closed_in_the_end)
+{
+	open_and_release(O_RDWR);
 }
 
 Test(serve_quick, nothing_is_open_when_the_serving_side_has_stopped)

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -44,7 +45,6 @@ Test(serve_work, one_guest_holds_half_of_the_threads_at_most)
 	struct pool pool;
 	uv_loop_t loop;
 
-	setenv("UV_THREADPOOL_SIZE", "16", 1);
 	uv_loop_init(&loop);
 	sem_init(&gate, 0, 0);
 	cr_assert_eq(pool_init(&pool, &loop, 8, started, blocks_or_not, done), 0);
@@ -85,7 +85,6 @@ Test(serve_work, all_guests_of_a_peer_share_its_half)
 	uv_loop_t loop;
 	int peer;
 
-	setenv("UV_THREADPOOL_SIZE", "16", 1);
 	uv_loop_init(&loop);
 	sem_init(&gate, 0, 0);
 	cr_assert_eq(pool_init(&pool, &loop, 8, started, blocks_or_not, done), 0);
@@ -117,6 +116,45 @@ Test(serve_work, all_guests_of_a_peer_share_its_half)
 	pool_deinit(&pool, NULL, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	cr_assert_eq(uv_loop_close(&loop), 0);
+	sem_destroy(&gate);
+}
+
+static void wait_at_the_gate(void *arg)
+{
+	n_waiting++;
+	sem_wait(&gate);
+}
+
+/* It has told that its work is done, but does something else before the next. */
+Test(serve_work, a_thread_that_is_not_free_yet_is_waited_for)
+{
+	static struct guest guest;
+	static struct work first, second;
+	struct pool pool;
+	uv_loop_t loop;
+
+	uv_loop_init(&loop);
+	sem_init(&gate, 0, 0);
+	cr_assert_eq(pool_init(&pool, &loop, 1, started, blocks_or_not, done), 0);
+	pool.between = wait_at_the_gate;
+	pool_queue_init(&guest.queue, &pool, NULL);
+	first.guest = second.guest = &guest;
+	pool_submit(&guest.queue, &first);
+	while (n_done == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	pool_submit(&guest.queue, &second);
+	while (n_waiting == 0)
+		sched_yield();
+	cr_assert_eq(n_done, 1);
+	sem_post(&gate);
+	while (n_done == 1)
+		uv_run(&loop, UV_RUN_ONCE);
+	sem_post(&gate);
+	pool_queue_deinit(&guest.queue);
+	pool_deinit(&pool, NULL, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	cr_assert_eq(uv_loop_close(&loop), 0);
+	cr_assert_eq(n_waiting, 2);
 	sem_destroy(&gate);
 }
 
