@@ -142,15 +142,37 @@ static bool is_unsteady(struct fs *fs, const struct fs_node *node)
 	return node->dir && node->dir->single_until > fs_now(fs);
 }
 
-/* What tells of this name whether it is there, and what it is; or NULL. */
-static struct listing *telling(struct fs *fs, const struct fs_node *node, struct bytes name)
-{
-	struct listing *listing = is_unsteady(fs, node) ? NULL : fresh(fs, node);
+/* Something was listed about a name, and may be believed until then. */
+struct told {
+	struct listing *listing;
+	struct listing_entry entry;
+	bool is_there;
+	uint64_t until;
+};
 
-	return listing && listing->is_complete && listing->is_whole &&
-		       !name_set_has(&node->dir->touched, name_hash(fs->seed, name))
-		   ? listing
-		   : NULL;
+/* False: nothing is known. Of a listing that is still coming, those that are there are known. */
+static bool tell(struct fs *fs, const struct fs_node *node, struct bytes name,
+		 struct told *ret_told)
+{
+	struct listing *listing = node->dir ? node->dir->listing : NULL;
+	struct told told = {.listing = listing};
+	int found;
+
+	if (!listing || listing->error || listing->session != listing->peer->session ||
+	    is_unsteady(fs, node) || dir_is_asked_each_time(fs, node) ||
+	    name_set_has(&node->dir->touched, name_hash(fs->seed, name)))
+		return false;
+	found = listing_find(listing, name, &told.entry);
+	if (found < 0 || (!found && !listing_is_all(listing)))
+		return false;
+	told.is_there = found;
+	told.until = listing->until;
+	if (found && told.entry.until > told.until)
+		told.until = told.entry.until;
+	if (told.until <= fs_now(fs))
+		return false;
+	*ret_told = told;
+	return true;
 }
 
 /* Asks for all of it. The caller holds the result. */
@@ -210,32 +232,27 @@ static void walk_on(struct fs *fs, struct fs_node *node)
 bool dir_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
 	struct fs *fs = fs_of(req);
-	struct listing *listing = telling(fs, parent, name);
-	struct listing_entry entry;
 	struct fuse_entry_param reply = {0};
 	struct fs_node *node;
+	struct told told;
 	uint64_t left;
-	int found;
 
-	if (!listing)
+	if (!tell(fs, parent, name, &told))
 		return false;
-	found = listing_find(listing, name, &entry);
-	if (found < 0)
-		return false;
-	left = listing->until - fs_now(fs);
-	if (!found) {
+	left = told.until - fs_now(fs);
+	if (!told.is_there) {
 		reply.entry_timeout = (double)left / (double)FS_SECOND;
 		fuse_reply_entry(req, &reply);
 		return true;
 	}
-	node = listing_enter(listing, &entry);
+	node = listing_enter(told.listing, &told.entry);
 	if (!node)
 		return false;
-	if (!node_attr_is_new(fs, node, &entry.entry.attr, listing->sent)) {
+	if (!node_attr_is_new(fs, node, &told.entry.entry.attr, told.listing->sent)) {
 		node_unused(fs, node);
 		return false;
 	}
-	attr_map_entry(fs, node, &entry.entry.attr, left, &reply);
+	attr_map_entry(fs, node, &told.entry.entry.attr, left, &reply);
 	node_looked_up(node);
 	if (fuse_reply_entry(req, &reply))
 		node_forgotten(fs, node, 1);
@@ -265,17 +282,17 @@ struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node)
 
 bool dir_attr(struct fs *fs, struct fs_node *node, struct attr *ret_attr, uint64_t *ret_left)
 {
-	struct listing *listing = node->parent ? telling(fs, node->parent, node_name(node)) : NULL;
-	struct listing_entry entry;
+	struct told told;
+	const struct entry *entry = &told.entry.entry;
 
-	if (!listing || node->session != listing->session ||
-	    listing_find(listing, node_name(node), &entry) != 1 ||
-	    !node_attr_is_new(fs, node, &entry.entry.attr, listing->sent) ||
-	    entry.entry.node != node->number ||
-	    attr_map_ino(listing->peer, entry.entry.attr.fs, entry.entry.attr.ino) != node->ino)
+	if (!node->parent || !tell(fs, node->parent, node_name(node), &told) || !told.is_there ||
+	    node->session != told.listing->session ||
+	    !node_attr_is_new(fs, node, &entry->attr, told.listing->sent) ||
+	    entry->node != node->number ||
+	    attr_map_ino(told.listing->peer, entry->attr.fs, entry->attr.ino) != node->ino)
 		return false;
-	*ret_attr = entry.entry.attr;
-	*ret_left = listing->until - fs_now(fs);
+	*ret_attr = entry->attr;
+	*ret_left = told.until - fs_now(fs);
 	return true;
 }
 
@@ -285,6 +302,13 @@ static void remember_told(struct dir *dir, struct bytes name)
 
 	free(*slot);
 	*slot = strndup((const char *)name.data, name.size);
+}
+
+/* All of it was asked for, not long ago, and is not yet there. */
+static bool is_coming(struct fs *fs, const struct listing *listing)
+{
+	return listing && !listing->is_complete && !listing->error &&
+	       fs_now(fs) - listing->asked < LISTING_TRUST_MAX * fs->config.trust;
 }
 
 void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool is_absent)
@@ -301,7 +325,7 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 		dir->n_misses = 0;
 	dir->missed_at = now;
 	if (dir->is_large || (dir->listing && dir->listing->error == -EFBIG) ||
-	    fs->config.trust < DIR_TRUST_MIN)
+	    fs->config.trust < DIR_TRUST_MIN || is_coming(fs, dir->listing))
 		return;
 	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || fresh(fs, node) ||
 	    dir_is_asked_each_time(fs, node))

@@ -60,7 +60,7 @@ static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listin
 	off_t next = (off_t)position + 3;
 	struct fuse_entry_param param = {.attr = {.st_ino = attr_map_ino(peer, attr->fs, attr->ino),
 						  .st_mode = (mode_t)(attr->mode & S_IFMT)}};
-	uint64_t now = fs_now(fs), left;
+	uint64_t now = fs_now(fs), until = entry->until, left;
 	struct fs_node *node;
 	size_t need;
 
@@ -77,7 +77,10 @@ static size_t add_entry(fuse_req_t req, struct dir_handle *handle, struct listin
 		node = NULL;
 	}
 	if (node) {
-		left = now < entry->until ? entry->until - now : 0;
+		/* A lookup would be told so. */
+		if (listing->is_complete && listing->until > until)
+			until = listing->until;
+		left = now < until ? until - now : 0;
 		attr_map_entry(fs, node, attr, left, &param);
 		node_looked_up(node);
 		*ret_node = node;

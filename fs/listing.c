@@ -9,7 +9,7 @@
 #include "fs/dir.h"
 #include "fs/name_hash.h"
 
-#define LISTING_INDEX_MAX (1u << 24)
+#define LISTING_INDEX_MAX (1u << 31) /* positions */
 
 /* An entry as it is kept; name (with a NUL) and target follow. */
 struct stored {
@@ -27,7 +27,7 @@ struct stored {
 /* Entries grow from the start of `data`, their offsets (in units of 8 bytes) from its end. */
 struct listing_chunk {
 	uint64_t first; /* position of its first entry */
-	uint64_t until; /* its entries are believed: a second from when it began to come */
+	uint64_t until; /* its entries are believed */
 	uint32_t n;
 	uint32_t used;
 	uint32_t capacity;
@@ -95,6 +95,25 @@ void listing_drop(struct listing *listing)
 	free(listing);
 }
 
+/* For how long it is believed because it took so long to come. */
+static uint64_t earned_trust(const struct listing *listing)
+{
+	const struct fs *fs = listing->peer->fs;
+	uint64_t earned = LISTING_TRUST_TIMES * (fs_now(fs) - listing->asked);
+	uint64_t most = LISTING_TRUST_MAX * fs->config.trust;
+
+	return earned < most ? earned : most;
+}
+
+/* Until when what comes now is believed: by itself, while the rest is coming. */
+static uint64_t believed_until(const struct listing *listing)
+{
+	const struct fs *fs = listing->peer->fs;
+	uint64_t earned = earned_trust(listing);
+
+	return fs_now(fs) + (earned > fs->config.trust ? earned : fs->config.trust);
+}
+
 static struct listing_chunk *chunk_with_room(struct listing *listing, size_t need)
 {
 	struct listing_chunk *chunk = NULL;
@@ -117,7 +136,7 @@ static struct listing_chunk *chunk_with_room(struct listing *listing, size_t nee
 		return NULL;
 	chunk->capacity = (uint32_t)listing->chunk_size;
 	chunk->first = listing->n;
-	chunk->until = fs_now(listing->peer->fs) + listing->peer->fs->config.trust;
+	chunk->until = believed_until(listing);
 	chunk->n = 0;
 	chunk->used = 0;
 	listing->chunks[listing->n_chunks++] = chunk;
@@ -176,8 +195,6 @@ static void release_passed(struct listing *listing)
 			break;
 		free_chunk(listing, listing->n_gone++);
 		listing->is_whole = false;
-		free(listing->index);
-		listing->index = NULL;
 	}
 	if (listing->unpaid && listing->bytes <= LISTING_KEEP && listing->call &&
 	    !is_far_ahead(listing)) {
@@ -283,14 +300,11 @@ static void on_data(struct peer_call *call, struct bytes data)
 
 static void complete(struct listing *listing)
 {
-	uint64_t now = fs_now(listing->peer->fs);
-	uint64_t more = LISTING_TRUST_TIMES * (now - listing->asked);
+	uint64_t until = fs_now(listing->peer->fs) + earned_trust(listing);
 
 	listing->is_complete = true;
-	if (more > LISTING_TRUST_MAX * listing->peer->fs->config.trust)
-		more = LISTING_TRUST_MAX * listing->peer->fs->config.trust;
-	if (now + more > listing->until)
-		listing->until = now + more;
+	if (until > listing->until)
+		listing->until = until;
 }
 
 static void on_end(struct peer_call *call, int error)
@@ -457,15 +471,18 @@ static void take_out(struct listing_chunk *chunk, uint32_t i, struct listing_ent
 	};
 }
 
-int listing_get(const struct listing *listing, uint64_t position, struct listing_entry *ret_entry)
+/* Position of the first entry that is kept. */
+static uint64_t first_kept(const struct listing *listing)
+{
+	return listing->n_gone < listing->n_chunks ? listing->chunks[listing->n_gone]->first
+						   : listing->n;
+}
+
+/* The chunk of an entry that is kept. */
+static struct listing_chunk *chunk_of(const struct listing *listing, uint64_t position)
 {
 	size_t low = listing->n_gone, high = listing->n_chunks;
-	struct listing_chunk *chunk;
 
-	if (position >= listing->n)
-		return 0;
-	if (low == high || position < listing->chunks[low]->first)
-		return -ESTALE;
 	while (high - low > 1) {
 		size_t middle = (low + high) / 2;
 
@@ -474,60 +491,105 @@ int listing_get(const struct listing *listing, uint64_t position, struct listing
 		else
 			high = middle;
 	}
-	chunk = listing->chunks[low];
+	return listing->chunks[low];
+}
+
+int listing_get(const struct listing *listing, uint64_t position, struct listing_entry *ret_entry)
+{
+	struct listing_chunk *chunk;
+
+	if (position >= listing->n)
+		return 0;
+	if (position < first_kept(listing))
+		return -ESTALE;
+	chunk = chunk_of(listing, position);
 	take_out(chunk, (uint32_t)(position - chunk->first), ret_entry);
 	return 1;
 }
 
-static int make_index(struct listing *listing)
+/* --- by name ---------------------------------------------------------------------------------- */
+
+static void index_add(struct listing *listing, uint64_t position, const struct stored *stored)
 {
-	uint64_t seed = listing->peer->fs->seed;
+	struct bytes name = {(const uint8_t *)stored->name, stored->name_size};
+	size_t at = name_hash(listing->peer->fs->seed, name) & (listing->n_index - 1);
+
+	while (listing->index[at])
+		at = (at + 1) & (listing->n_index - 1);
+	listing->index[at] = (uint32_t)(position + 1);
+}
+
+/* An empty one, with room for what is kept, and for as much again while more is coming. */
+static int index_renew(struct listing *listing)
+{
+	uint64_t first = first_kept(listing);
 	size_t n_index = 16;
+
+	while (n_index < (listing->n - first) * (listing->is_complete ? 2 : 4))
+		n_index *= 2;
+	free(listing->index);
+	listing->index = calloc(n_index, sizeof(*listing->index));
+	listing->n_index = listing->index ? n_index : 0;
+	listing->index_first = listing->index_end = first;
+	return listing->index ? 0 : -ENOMEM;
+}
+
+/* What has come since the last time. Entries that were let go of stay in it, until there is no more
+ * room. */
+static int index_go_on(struct listing *listing)
+{
+	uint64_t first = first_kept(listing), at;
 
 	if (listing->n >= LISTING_INDEX_MAX)
 		return -ENOMEM;
-	while (n_index < listing->n * 2)
-		n_index *= 2;
-	listing->index = calloc(n_index, sizeof(*listing->index));
-	if (!listing->index)
-		return -ENOMEM;
-	listing->n_index = n_index;
-	for (size_t c = 0; c < listing->n_chunks; c++) {
-		struct listing_chunk *chunk = listing->chunks[c];
+	if (listing->index_end < first ||
+	    (listing->n - listing->index_first) * 2 > listing->n_index) {
+		int error = index_renew(listing);
 
-		for (uint32_t i = 0; i < chunk->n; i++) {
-			struct stored *stored = stored_at(chunk, i);
-			struct bytes name = {(const uint8_t *)stored->name, stored->name_size};
-			size_t at = name_hash(seed, name) & (n_index - 1);
+		if (error)
+			return error;
+	}
+	while ((at = listing->index_end) < listing->n) {
+		struct listing_chunk *chunk = chunk_of(listing, at);
 
-			while (listing->index[at])
-				at = (at + 1) & (n_index - 1);
-			listing->index[at] = (uint32_t)(chunk->first + i + 1);
-		}
+		for (; at < chunk->first + chunk->n; at++)
+			index_add(listing, at, stored_at(chunk, (uint32_t)(at - chunk->first)));
+		listing->index_end = at;
 	}
 	return 0;
 }
 
 int listing_find(struct listing *listing, struct bytes name, struct listing_entry *ret_entry)
 {
+	uint64_t first = first_kept(listing);
 	size_t at;
 
-	if (!listing->is_whole || !listing->is_complete)
-		return 0;
-	if (!listing->index && make_index(listing))
+	if (index_go_on(listing))
 		return -ENOMEM;
+	if (!listing->n_index)
+		return 0;
 	at = name_hash(listing->peer->fs->seed, name) & (listing->n_index - 1);
 	for (; listing->index[at]; at = (at + 1) & (listing->n_index - 1)) {
-		struct listing_entry entry;
+		uint64_t position = listing->index[at] - 1;
+		struct listing_chunk *chunk;
+		struct stored *stored;
 
-		listing_get(listing, listing->index[at] - 1, &entry);
-		if (entry.name.size == name.size &&
-		    memcmp(entry.name.data, name.data, name.size) == 0) {
-			*ret_entry = entry;
+		if (position < first)
+			continue;
+		chunk = chunk_of(listing, position);
+		stored = stored_at(chunk, (uint32_t)(position - chunk->first));
+		if (stored->name_size == name.size &&
+		    memcmp(stored->name, name.data, name.size) == 0) {
+			take_out(chunk, (uint32_t)(position - chunk->first), ret_entry);
 			return 1;
 		}
 	}
 	return 0;
+}
+
+bool listing_is_all(const struct listing *listing)
+{
+	return listing->is_complete && listing->is_whole;
 }
 
 struct fs_node *listing_enter(struct listing *listing, const struct listing_entry *entry)

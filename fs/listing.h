@@ -16,7 +16,7 @@
 #include "fs/peer.h"
 
 #define LISTING_KEEP  (16 * 1024 * 1024)
-#define LISTING_AHEAD (2 * 1024 * 1024) /* beyond its fastest reader */
+#define LISTING_AHEAD (512 * 1024) /* beyond its fastest reader */
 #define LISTING_CHUNK (64 * 1024)
 /* What took long to come is believed longer than others, or `ls -l` in a large directory would ask
  * for each name again: for so many times as long, up to so many times fs_config.trust. */
@@ -35,7 +35,7 @@ struct listing_reader {
 struct listing_entry {
 	struct bytes name; /* followed by a NUL */
 	struct entry entry;
-	uint64_t until; /* for how long it may be believed by who reads the directory */
+	uint64_t until; /* believed until then, even while the rest is coming */
 	bool is_taken;  /* its reference is a node's */
 	void *at;       /* for listing_enter */
 };
@@ -58,9 +58,10 @@ struct listing {
 	size_t chunk_size;
 	size_t n_gone;   /* chunks let go of */
 	size_t unpaid;   /* stream bytes for which the peer got no credit yet */
-	uint32_t *index; /* by name: positions; made when first wanted */
+	uint32_t *index; /* by name: positions + 1; made, and brought up to date, when wanted */
 	size_t n_index;
-	struct peer_call *call; /* while it comes */
+	uint64_t index_first, index_end; /* what is in it */
+	struct peer_call *call;          /* while it comes */
 	struct listing_reader *readers;
 	/* dir.c's: in fs->listings while it answers for its directory */
 	struct listing *older, *newer;
@@ -83,8 +84,10 @@ void listing_wait(struct listing_reader *reader);
 
 /* Entry `position`: 1, 0 beyond the last one (so far), -ESTALE if it was let go of. */
 int listing_get(const struct listing *listing, uint64_t position, struct listing_entry *ret_entry);
-/* The same by name, in a whole listing. 1, 0 or -ENOMEM. */
+/* The same by name, among those that are there. 1, 0 or -ENOMEM. */
 int listing_find(struct listing *listing, struct bytes name, struct listing_entry *ret_entry);
+/* All of the directory is there: what is not found in it is absent. */
+bool listing_is_all(const struct listing *listing);
 
 /* The node of an entry, as node_enter; NULL also if its reference was taken and forgotten since. */
 struct fs_node *listing_enter(struct listing *listing, const struct listing_entry *entry);

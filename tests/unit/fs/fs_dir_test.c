@@ -410,6 +410,78 @@ Test(fs_dir, a_large_directory_streams_and_its_memory_comes_back, .timeout = 300
 	fs_kernel_free(kernel, true);
 }
 
+/* `ls -l` asks about each entry as soon as it has read it. */
+Test(fs_dir, a_listing_that_is_still_coming_tells_of_what_is_there)
+{
+	enum { ENTRIES = 20000 };
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fs_fake_object *root = kernel->fake->root;
+	const unsigned *n_asked = kernel->fake->n_asked;
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
+	struct seen seen = {.kernel = kernel};
+	struct fuse_entry_out entry;
+	struct fuse_getxattr_in xattr = {.size = 100};
+	struct {
+		struct fuse_getxattr_in in;
+		char name[16];
+	} body = {.in = xattr, .name = "user.a"};
+	struct fs_kernel_reply *reply;
+	char name[32];
+
+	add_files(kernel, ENTRIES);
+	fs_fake_add(kernel->fake, root, "last", S_IFREG | 0644);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_gt(fs_kernel_readdir(kernel, desk, handle, &offset, 4096, true, visit, &seen), 2);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", &entry), 0);
+	cr_assert_gt(entry.attr_valid_nsec + entry.attr_valid, 0);
+	reply = fs_kernel_ask(kernel, FUSE_GETXATTR, entry.nodeid, &body, sizeof(xattr) + 7);
+	cr_assert_eq(reply->error, -ENODATA);
+	free(reply);
+	cr_assert_eq(n_asked[OP_LOOKUP] + n_asked[OP_GETXATTR], 0);
+	/* Of what has not come it says nothing, nor later than within a second. */
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "last", NULL), 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", &entry), -ENOENT);
+	cr_assert_eq(n_asked[OP_LOOKUP], 2);
+	fs_kernel_pass(kernel, SECOND);
+	fs_fake_remove(root, "file-0000003");
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", &entry), -ENOENT);
+	/* And all of it is not asked for again while it is coming. */
+	for (unsigned i = 10; i < 1000; i++) {
+		snprintf(name, sizeof(name), "file-%07u", i);
+		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
+	}
+	cr_assert_eq(n_asked[OP_LOOKUP], 2 + 1 + 990);
+	cr_assert_eq(n_asked[OP_READDIR], 1);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_free(kernel, false);
+}
+
+/* What was read and let go of is not found in the place of what is there. */
+Test(fs_dir, a_listing_that_was_let_go_of_in_part_tells_of_the_rest, .timeout = 300)
+{
+	enum { ENTRIES = 150000 };
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	const unsigned *n_asked = kernel->fake->n_asked;
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
+	struct seen seen = {.kernel = kernel};
+	unsigned n_reads = 0;
+
+	add_files(kernel, ENTRIES);
+	kernel->fake->batch = OPS_DIR_BATCH_MAX;
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	while (fs_kernel_readdir(kernel, desk, handle, &offset, 4096, true, visit, &seen) > 0) {
+		if (n_reads++ % 16 == 0)
+			cr_assert_eq(fs_kernel_lookup(kernel, desk, seen.last, NULL), 0);
+	}
+	cr_assert_eq(seen.n, ENTRIES + 2);
+	cr_assert_eq(n_asked[OP_READDIR], 1);
+	cr_assert_eq(n_asked[OP_LOOKUP], 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", NULL), 0);
+	cr_assert_eq(n_asked[OP_LOOKUP], 1);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_free(kernel, false);
+}
+
 Test(fs_dir, a_closed_directory_is_not_read_on)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
