@@ -56,6 +56,8 @@ void job_stream_guard(struct job *job)
 	if (job->screen && job_screen_position(job->screen) < floor && job->phase != JOB_OVER)
 		floor = job_screen_position(job->screen);
 	spool_guard(job->spool, floor, is_lean ? unused + SPOOL_MEMORY : 0);
+	if (job->n_clients == 0 && job_is_complete(job))
+		spool_settle(job->spool);
 }
 
 /* Out of the list, once no read is under way. */

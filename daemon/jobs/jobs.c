@@ -223,9 +223,10 @@ void jobs_ended(struct job *job)
 	job_stream_guard(job);
 	if (job->screen)
 		job_screen_feed(job->screen);
-	if (job->n_clients == 0 && job_is_complete(job))
-		spool_settle(job->spool);
-	jobs_keep_few(peer);
+	if (peer->key)
+		jobs_keep_few(peer);
+	else
+		job_forget(job); /* nobody can ask for it any more */
 	jobs_settle(jobs);
 }
 

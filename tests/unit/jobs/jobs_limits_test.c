@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <sys/wait.h>
 
+#include "daemon/jobs/jobs_private.h"
 #include "tests/unit/jobs/jobs_fake.h"
 
 static struct jobs_fake fake;
@@ -264,6 +265,8 @@ Test(jobs_limits, an_unpaired_peers_jobs_are_killed)
 	jobs_peer_removed(fake.jobs, peer);
 	jobs_fake_until(&fake, fake.n_ended == 1);
 	cr_assert_eq(fake.told.signal, SIGKILL);
+	/* Nothing of it stays. */
+	jobs_fake_until(&fake, fake.jobs->peers && !fake.jobs->peers->next);
 	/* Who comes with the same address is somebody else. */
 	jobs_fake_open_session(&fake, 0, peer);
 	cr_assert_eq(
