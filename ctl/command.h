@@ -72,6 +72,7 @@ int cmd_log_run(struct context *context);
 int cmd_find_run(struct context *context);
 int cmd_find_run_grep(struct context *context);
 int cmd_find_run_git(struct context *context);
+int cmd_watch_run(struct context *context);
 int cmd_help_run(struct context *context);
 int cmd_help_run_version(struct context *context);
 int cmd_completions_run(struct context *context);

@@ -186,10 +186,18 @@ def examples_of_the_manual_work(t):
     desk.sh("mkdir project; printf '#!/bin/sh\necho built\n' >project/build; chmod 755 project/build; "
             "echo needle >project/hay")
     lap.sh("mkdir notes; echo n >notes/n")
-    name, _, here, left, done, found = (on_lap.does(line) for line in running)
+    watch, found = running.pop(5), running.pop()
+    name, _, here, left, done = (on_lap.does(line) for line in running)
     assert name.strip() and desk.sh("cat notes/n").stdout == "n\n"
     assert (here, left, done) == ("built\n", "build\n", "built\n"), (here, left, done)
-    assert found == f"{lap.home}/loopsy/desk/project/hay:1:needle\n", found
+    assert on_lap.does(found) == f"{lap.home}/loopsy/desk/project/hay:1:needle\n"
+    lap.sh("printf 'check:\n\t@echo checked\n' >Makefile")
+    watching = on_lap.at_a_terminal(watch)
+    watching.shows("watching on desk")
+    desk.sh("echo more >>project/hay")
+    watching.shows("checked")
+    watching.types("\x03")
+    assert watching.program.wait(60) == 130
     # The example of loopsy.conf(5) is a configuration, and what is printed is one too.
     example = re.search(r"^\.Bd -literal.*\n(name = [\s\S]*?)^\.Ed", read("man", "loopsy.conf.5"), re.MULTILINE)
     desk.sh('mkdir -p Music/private; echo la >Music/song; cat >.config/loopsy/loopsy.conf', input=example[1])
