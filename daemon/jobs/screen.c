@@ -79,8 +79,8 @@ static int scroll(VTermRect rect, int downward, int rightward, void *arg)
 	}
 	if (screen->active == SCREEN_MAIN && screen->lines_leave && rect.start_row == 0)
 		for (int row = 0; row < downward && row < rect.end_row; row++)
-			screen_note(screen,
-				    screen_history_push(&screen->history, &grid->rows[row]));
+			screen_note(screen, screen_history_push(&screen->history, &grid->rows[row],
+								grid->n_cols));
 	screen_grid_scroll(grid, rect.start_row, rect.end_row, downward, screen->pen.bg);
 	return 1;
 }
@@ -313,7 +313,8 @@ static unsigned move_up(struct screen *screen, unsigned which, unsigned cursor_r
 	unsigned n = cursor_row >= rows ? cursor_row + 1 - rows : 0;
 
 	for (unsigned i = 0; i < n && which == SCREEN_MAIN; i++)
-		screen_note(screen, screen_history_push(&screen->history, &grid->rows[i]));
+		screen_note(screen,
+			    screen_history_push(&screen->history, &grid->rows[i], grid->n_cols));
 	if (n > 0)
 		screen_grid_scroll(grid, 0, grid->n_rows, n, 0);
 	return n;

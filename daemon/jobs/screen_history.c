@@ -62,7 +62,8 @@ static int grow(struct screen_history *history)
 	return 0;
 }
 
-int screen_history_push(struct screen_history *history, const struct screen_row *row)
+int screen_history_push(struct screen_history *history, const struct screen_row *row,
+			unsigned n_cols)
 {
 	struct screen_history_line line = {0};
 	int r;
@@ -75,7 +76,7 @@ int screen_history_push(struct screen_history *history, const struct screen_row 
 			return r;
 	}
 	history->line.size = 0;
-	r = screen_line_encode(row, &history->line);
+	r = screen_line_encode(row, n_cols, &history->line);
 	if (r < 0)
 		return r;
 	line.size = history->line.size;

@@ -24,7 +24,8 @@ struct screen_history {
 
 void screen_history_deinit(struct screen_history *history);
 /* 0 or -ENOMEM. */
-int screen_history_push(struct screen_history *history, const struct screen_row *row);
+int screen_history_push(struct screen_history *history, const struct screen_row *row,
+			unsigned n_cols);
 /* The newest goes back to a row that is blank. 0, -ENOENT or -ENOMEM. */
 int screen_history_pop(struct screen_history *history, struct screen_grid *grid, unsigned row);
 void screen_history_clear(struct screen_history *history);

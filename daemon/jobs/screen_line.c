@@ -66,7 +66,7 @@ static int encode_cell(const struct screen_row *row, unsigned col, struct screen
 	return r;
 }
 
-int screen_line_encode(const struct screen_row *row, struct buffer *out)
+int screen_line_encode(const struct screen_row *row, unsigned n_cols, struct buffer *out)
 {
 	unsigned length = screen_row_length(row);
 	struct screen_pen pen = {0};
@@ -74,7 +74,8 @@ int screen_line_encode(const struct screen_row *row, struct buffer *out)
 
 	for (unsigned col = 0; r == 0 && col < length; col++)
 		r = encode_cell(row, col, &pen, out);
-	if (r == 0 && row->background)
+	/* Behind the last column there is nothing to be erased: a terminal would take that one. */
+	if (r == 0 && row->background && length < n_cols)
 		r = append_tagged(out, TAG_BACKGROUND, &row->background, sizeof(row->background));
 	return r;
 }

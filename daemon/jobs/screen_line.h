@@ -13,7 +13,7 @@
 #include "proto/codec.h"
 
 /* Each appends and returns 0 or as buffer_append. */
-int screen_line_encode(const struct screen_row *row, struct buffer *out);
+int screen_line_encode(const struct screen_row *row, unsigned n_cols, struct buffer *out);
 /* The sequences and text that show it in a terminal, whose pen is plain before and after, from
  * its first column on. */
 int screen_line_emit(struct bytes line, struct buffer *out);

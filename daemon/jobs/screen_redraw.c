@@ -56,13 +56,13 @@ static int emit_titles(const struct screen *screen, struct buffer *out)
  */
 
 /* Calls one of screen_line.h's for a row. `line` is a buffer that is used again and again. */
-static int convert_row(const struct screen_row *row, struct buffer *line,
+static int convert_row(const struct screen_grid *grid, unsigned row, struct buffer *line,
 		       int (*convert)(struct bytes line, struct buffer *out), struct buffer *out)
 {
 	int r;
 
 	line->size = 0;
-	r = screen_line_encode(row, line);
+	r = screen_line_encode(&grid->rows[row], grid->n_cols, line);
 	return r < 0 ? r : convert((struct bytes){line->data, line->size}, out);
 }
 
@@ -80,7 +80,7 @@ static int emit_main(const struct screen *screen, struct buffer *line, struct bu
 		if (i > 0)
 			r = append(out, "\r\n");
 		if (r == 0)
-			r = convert_row(&grid->rows[i], line, screen_line_emit, out);
+			r = convert_row(grid, i, line, screen_line_emit, out);
 	}
 	return r;
 }
@@ -143,7 +143,7 @@ static int emit_alternate(const struct screen *screen, struct buffer *line, stru
 	for (unsigned i = 0; r == 0 && i < grid->n_rows; i++) {
 		r = append_position(out, i, 0);
 		if (r == 0)
-			r = convert_row(&grid->rows[i], line, screen_line_emit, out);
+			r = convert_row(grid, i, line, screen_line_emit, out);
 	}
 	return r;
 }
@@ -264,7 +264,7 @@ int screen_text(struct screen *screen, unsigned n_history, struct buffer *out)
 			r = append(out, "\n");
 	}
 	for (unsigned i = 0; r == 0 && i < grid->n_rows; i++) {
-		r = convert_row(&grid->rows[i], &line, screen_line_text, out);
+		r = convert_row(grid, i, &line, screen_line_text, out);
 		if (r == 0)
 			r = append(out, "\n");
 	}

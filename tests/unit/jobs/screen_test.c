@@ -235,6 +235,16 @@ Test(screen, erases_in_the_colour_of_the_background)
 	screen_free(screen);
 }
 
+Test(screen, keeps_the_last_column_of_a_line_that_had_been_erased_in_a_colour)
+{
+	struct screen *screen = make(2, 4);
+
+	say(screen, ESC "[44m" ESC "[2K" ESC "[mabcd" ESC "[H");
+	expect_text(screen, 0, "abcd\n\n");
+	expect_redraw(screen);
+	screen_free(screen);
+}
+
 /* --- screens and history ----------------------------------------------------------------------
  */
 
