@@ -59,6 +59,8 @@ int cmd_peers_run_show(struct context *context);
 int cmd_peers_run_rename(struct context *context);
 int cmd_peers_run_remove(struct context *context);
 int cmd_peers_run_allow(struct context *context);
+int cmd_shell_run(struct context *context);
+int cmd_shell_run_attach(struct context *context);
 int cmd_key_run_show(struct context *context);
 int cmd_key_run_generate(struct context *context);
 int cmd_logs_run(struct context *context);
