@@ -1,46 +1,67 @@
 #include "fs/control_files.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "fs/control_job.h"
+#include "fs/control_jobs.h"
+#include "fs/control_private.h"
+#include "fs/dir.h"
 #include "fs/name_hash.h"
 #include "fs/root.h"
 
 #define CONTROL_DIR_NAME ".loopsy"
-#define CONTROL_TEXT_MAX (1024 * 1024)
 
-static int status_text(struct fs *fs, struct fs_peer *peer, struct buffer *text)
-{
-	if (!fs->config.status_text)
-		return 0;
-	return fs->config.status_text(fs->config.arg, peer ? peer->arg : NULL, text);
-}
+#define OUTPUT (1u << JOB_STDOUT)
+#define ERRORS (1u << JOB_STDERR)
 
-static int last_error_text(struct fs *fs, struct fs_peer *peer, struct buffer *text)
-{
-	const char *error = peer ? peer->last_error : fs->last_error;
-	int result = 0;
+/* The directories themselves come first. */
+enum { ROW_TOP, ROW_JOB, ROWS_NAMELESS, ROW_JOBS = ROWS_NAMELESS };
 
-	if (*error)
-		result = buffer_append(text, error, strlen(error));
-	return *error && !result ? buffer_append(text, "\n", 1) : result;
-}
-
-/* The first row is the directory itself. */
+/* clang-format off */
 static const struct control rows[] = {
-    {CONTROL_DIR_NAME, S_IFDIR | 0500, true, true, NULL},
-    {"status", S_IFREG | 0400, true, true, status_text},
-    {"last-error", S_IFREG | 0400, true, true, last_error_text},
+	[ROW_TOP] = {.name = CONTROL_DIR_NAME, .mode = S_IFDIR | 0500, .for_all = true},
+	[ROW_JOB] = {.name = "", .mode = S_IFDIR | 0500},
+	[ROW_JOBS] = {.name = "jobs", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER},
+	{.name = "status", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .for_all = true, .text = control_text_status},
+	{.name = "last-error", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .for_all = true, .text = control_text_last_error},
+	{.name = "events", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .is_stream = true, .source = &control_events_source},
+	{.name = "exec", .mode = S_IFREG | 0600, .places = CONTROL_IN_PEER, .is_stream = true,
+	 .is_apart = true, .channels = OUTPUT | ERRORS, .source = &control_exec_source,
+	 .line = control_write_exec},
+	{.name = "cwd", .mode = S_IFREG | 0600, .places = CONTROL_IN_JOB,
+	 .text = control_text_cwd, .line = control_write_cwd, .truncate = control_truncate_cwd},
+	{.name = "env", .mode = S_IFREG | 0600, .places = CONTROL_IN_JOB,
+	 .text = control_text_env, .line = control_write_env, .truncate = control_truncate_env},
+	{.name = "tty", .mode = S_IFREG | 0600, .places = CONTROL_IN_JOB, .is_apart = true,
+	 .text = control_text_tty, .line = control_write_tty, .truncate = control_truncate_tty},
+	{.name = "cmd", .mode = S_IFREG | 0600, .places = CONTROL_IN_JOB, .is_apart = true,
+	 .text = control_text_cmd, .line = control_write_cmd},
+	{.name = "stdin", .mode = S_IFREG | 0200, .places = CONTROL_IN_JOB, .is_stream = true,
+	 .is_apart = true, .needs_start = true, .is_input = true},
+	{.name = "stdout", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .is_stream = true,
+	 .needs_start = true, .channels = OUTPUT, .source = &control_feed_source},
+	{.name = "stderr", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .is_stream = true,
+	 .needs_start = true, .channels = ERRORS, .source = &control_feed_source},
+	{.name = "log", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .needs_start = true,
+	 .op = OP_JOB_STATUS, .is_log = true},
+	{.name = "screen", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .needs_start = true,
+	 .op = OP_JOB_SCREEN, .text_of = control_text_of_screen},
+	{.name = "ctl", .mode = S_IFREG | 0200, .places = CONTROL_IN_JOB, .is_stream = true,
+	 .is_apart = true, .needs_start = true, .line = control_write_ctl},
+	{.name = "status", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .op = OP_JOB_STATUS,
+	 .text_of = control_text_of_status},
+	{.name = "wait", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .is_stream = true,
+	 .needs_start = true, .source = &control_wait_source},
 };
+/* clang-format on */
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
-
-/* An open one: its content as of open. */
-struct control_handle {
-	struct buffer text;
-};
 
 bool control_is_hidden(struct bytes name)
 {
@@ -48,14 +69,74 @@ bool control_is_hidden(struct bytes name)
 	       memcmp(name.data, CONTROL_DIR_NAME, name.size) == 0;
 }
 
-static bool is_in(const struct control *row, const struct fs_peer *peer)
+static bool is_name(struct bytes name, const char *text)
 {
-	return peer ? row->of_peer : row->of_root;
+	return name.size == strlen(text) && memcmp(name.data, text, name.size) == 0;
 }
 
-static uint64_t ino_of(const struct fs_peer *peer, const struct control *row)
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+/* What the rows of a control directory are in; 0: it has none. */
+static unsigned place_of(const struct fs *fs, const struct fs_node *node)
 {
-	return name_hash_mix(peer ? peer->id : 0, (uint64_t)(row - rows) + 1) | 2;
+	if (node->control->row == &rows[ROW_JOB])
+		return CONTROL_IN_JOB;
+	if (node->control->row == &rows[ROW_TOP])
+		return node_peer(fs, node) ? CONTROL_IN_PEER : CONTROL_IN_ROOT;
+	return 0;
+}
+
+static uint64_t ino_of(const struct fs_peer *peer, const struct control_job *job,
+		       const struct control *row)
+{
+	uint64_t place = name_hash_mix(peer ? peer->id : 0, job ? job->number : 0);
+
+	return name_hash_mix(place, (uint64_t)(row - rows) + 1) | 2;
+}
+
+static struct fs_node *enter(struct fs *fs, struct fs_node *parent, struct bytes name,
+			     const struct control *row, struct control_job *job)
+{
+	struct fs_node *node = row->is_apart ? NULL : node_find_child(fs, parent, name);
+	struct control_node *control;
+
+	/* Else it is of the peer's own .loopsy, or of a job that is no more: it loses its name. */
+	if (node && node->kind == NODE_IS_CONTROL && node->control->row == row &&
+	    node->control->job == job)
+		return node;
+	control = calloc(1, sizeof(*control));
+	if (!control)
+		return NULL;
+	control->row = row;
+	node = node_new_local(fs, NODE_IS_CONTROL, parent->peer, row->mode & S_IFMT,
+			      ino_of(node_peer(fs, parent), job, row), parent, name);
+	if (!node) {
+		free(control);
+		return NULL;
+	}
+	control->job = job ? control_job_ref(job) : NULL;
+	node->control = control;
+	return node;
+}
+
+struct fs_node *control_node_of_job(struct fs *fs, struct fs_node *parent, struct bytes name,
+				    struct control_job *job)
+{
+	return enter(fs, parent, name, &rows[ROW_JOB], job);
+}
+
+void control_node_free(struct fs_node *node)
+{
+	if (!node->control)
+		return;
+	control_job_unref(node->control->job);
+	free(node->control);
+	node->control = NULL;
+}
+
+static bool is_jobs(const struct fs_node *node)
+{
+	return node->kind == NODE_IS_CONTROL && node->control->row == &rows[ROW_JOBS];
 }
 
 void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
@@ -63,122 +144,111 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 	struct fs *fs = fs_of(req);
 	struct fs_peer *peer = node_peer(fs, parent);
 	const struct control *row = NULL;
-	struct fs_node *node;
+	unsigned place;
 
-	if (parent->kind != NODE_IS_CONTROL)
-		row = &rows[0];
-	for (size_t i = 1; i < N_ROWS && !row; i++)
-		if (strlen(rows[i].name) == name.size &&
-		    memcmp(rows[i].name, name.data, name.size) == 0 && is_in(&rows[i], peer))
-			row = &rows[i];
-	if (!row || (peer && !peer->transport)) {
+	if (peer && !peer->transport) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	node = node_find_child(fs, parent, name);
-	if (node && node->kind != NODE_IS_CONTROL)
-		node = NULL; /* a node of the peer's own .loopsy: it loses its name */
-	if (!node) {
-		node = node_new_local(fs, NODE_IS_CONTROL, parent->peer, row->mode & S_IFMT,
-				      ino_of(peer, row), parent, name);
-		if (node)
-			node->control = row;
-	}
-	root_reply_entry(req, node);
-}
-
-static int make_text(struct fs *fs, const struct fs_node *node, struct buffer *text)
-{
-	struct fs_peer *peer = node_peer(fs, node);
-
-	*text = (struct buffer){.limit = CONTROL_TEXT_MAX};
-	if (peer && !peer->transport)
-		return -ESTALE; /* removed */
-	return node->control->text(fs, peer, text);
-}
-
-void control_stat(struct fs *fs, const struct fs_node *node, struct stat *stat)
-{
-	const struct control *row = node->control;
-	struct buffer text;
-	struct timespec now;
-
-	stat->st_mode = row->mode;
-	if (fs->config.allow_other)
-		stat->st_mode |= (row->mode & 0500) >> 3 | (row->mode & 0500) >> 6;
-	if (!row->text)
+	if (is_jobs(parent)) {
+		control_jobs_lookup(req, parent, name);
 		return;
-	stat->st_nlink = 1;
-	if (!make_text(fs, node, &text))
-		stat->st_size = (off_t)text.size;
-	buffer_deinit(&text);
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	stat->st_mtim = now;
+	}
+	if (parent->kind != NODE_IS_CONTROL)
+		row = &rows[ROW_TOP];
+	place = row ? 0 : place_of(fs, parent);
+	for (size_t i = ROWS_NAMELESS; i < N_ROWS && !row; i++)
+		if (rows[i].places & place && is_name(name, rows[i].name))
+			row = &rows[i];
+	if (row)
+		root_reply_entry(
+		    req, enter(fs, parent, name, row,
+			       parent->kind == NODE_IS_CONTROL ? parent->control->job : NULL));
+	else
+		fuse_reply_err(req, ENOENT);
 }
+
+bool control_is_fleeting(const struct fs_node *node)
+{
+	return node->control->row->is_apart || node->control->row == &rows[ROW_JOB];
+}
+
+void control_mkdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
+{
+	if (!is_jobs(parent))
+		fuse_reply_err(req, EPERM);
+	else if (!node_peer(fs_of(req), parent)->transport)
+		fuse_reply_err(req, ESTALE);
+	else
+		control_jobs_mkdir(req, parent, name);
+}
+
+void control_rmdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
+{
+	if (!is_jobs(parent))
+		fuse_reply_err(req, EPERM);
+	else
+		control_jobs_rmdir(req, parent, name);
+}
+
+void control_print_what(const struct fs_node *node, char *ret_what)
+{
+	const char *name = node->control->row->name;
+	const struct control_job *job = node->control->job;
+	bool is_below = job && *name;
+
+	snprintf(ret_what, CONTROL_WHAT_MAX, "%s%s%s%s", job ? "jobs/" : "", job ? job->name : "",
+		 is_below ? "/" : "", name);
+}
+
+void control_refuse(fuse_req_t req, const struct control_handle *handle, uint16_t op, int error,
+		    const char *why)
+{
+	char what[CONTROL_WHAT_MAX];
+
+	control_print_what(handle->node, what);
+	control_errors_reply(req, control_peer_of(handle), what, op, error, why);
+}
+
+/* --- directories ------------------------------------------------------------------------------ */
 
 int control_child(struct fs *fs, const struct fs_node *node, uint64_t index, const char **ret_name,
 		  struct stat *ret_stat)
 {
-	const struct fs_peer *peer = node_peer(fs, node);
+	const struct control *row;
 
-	if (index + 1 >= N_ROWS)
+	if (index + ROWS_NAMELESS >= N_ROWS)
 		return -1;
-	if (!is_in(&rows[index + 1], peer))
+	row = &rows[index + ROWS_NAMELESS];
+	if (!(row->places & place_of(fs, node)))
 		return 0;
-	*ret_name = rows[index + 1].name;
-	ret_stat->st_ino = ino_of(peer, &rows[index + 1]);
-	ret_stat->st_mode = rows[index + 1].mode;
+	*ret_name = row->name;
+	ret_stat->st_ino = ino_of(node_peer(fs, node), node->control->job, row);
+	ret_stat->st_mode = row->mode;
 	return 1;
 }
 
-/* Its text changes from one open to the next: the kernel keeps no pages of it, and reads up to the
- * size that it was told by the last getattr; direct I/O reads to the end of what it is. */
-void control_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+void control_opendir(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	struct fs *fs = fs_of(req);
-	struct control_handle *handle;
-	int error;
-
-	if ((info->flags & O_ACCMODE) != O_RDONLY) {
-		fuse_reply_err(req, EACCES);
-		return;
-	}
-	handle = calloc(1, sizeof(*handle));
-	if (!handle) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	error = node->is_stale ? -ESTALE : make_text(fs, node, &handle->text);
-	if (error) {
-		buffer_deinit(&handle->text);
-		free(handle);
-		fuse_reply_err(req, -error);
-		return;
-	}
-	info->fh = (uint64_t)(uintptr_t)handle;
-	info->direct_io = 1;
-	if (fuse_reply_open(req, info))
-		control_release(NULL, info);
+	if (is_jobs(node))
+		control_jobs_open(req, node, info);
+	else
+		dir_open(req, node, info);
 }
 
-void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *info)
+void control_readdir(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
+		     struct fuse_file_info *info, bool plus)
 {
-	const struct control_handle *handle = (void *)(uintptr_t)info->fh;
-	size_t left = 0;
-
-	if ((uint64_t)offset < handle->text.size)
-		left = handle->text.size - (size_t)offset;
-	if (left > size)
-		left = size;
-	fuse_reply_buf(req, left ? (const char *)handle->text.data + offset : NULL, left);
+	if (is_jobs(node))
+		control_jobs_read(req, node, size, offset, info, plus);
+	else
+		dir_read(req, node, size, offset, info, plus);
 }
 
-void control_release(fuse_req_t req, struct fuse_file_info *info)
+void control_releasedir(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	struct control_handle *handle = (void *)(uintptr_t)info->fh;
-
-	buffer_deinit(&handle->text);
-	free(handle);
-	if (req)
-		fuse_reply_err(req, 0);
+	if (is_jobs(node))
+		control_jobs_release(req, info);
+	else
+		dir_release(req, node, info);
 }

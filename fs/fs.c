@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "fs/attr_map.h"
+#include "fs/control_events.h"
+#include "fs/control_files.h"
 #include "fs/dir.h"
 #include "fs/fuse_channel.h"
 #include "fs/fuse_ops.h"
@@ -415,6 +417,7 @@ void fs_free(struct fs *fs)
 		if (fs->peers[i])
 			notify_stop(fs->peers[i]);
 	dir_free_handles(fs);
+	control_free_handles(fs);
 	if (fs->session) {
 		fuse_session_destroy(fs->session);
 		free(fs->buffer.mem);
@@ -426,6 +429,8 @@ void fs_free(struct fs *fs)
 	for (unsigned i = 0; i < fs->n_peers; i++)
 		if (fs->peers[i] && !fs->peers[i]->n_nodes)
 			peer_free(fs->peers[i]);
+	free(fs->errors);
+	control_events_free(fs->events);
 	free(fs->peers);
 	free(fs->mount_point);
 	free(fs);

@@ -19,6 +19,10 @@ struct parked;
 struct notify_done;
 struct listing;
 struct dir_handle;
+struct control_handle;
+struct jobs_handle;
+struct control_errors;
+struct control_ring;
 
 /* A timer of one of our rooms, embedded; zero-initialised, with `fn` set. */
 struct fs_timer {
@@ -70,7 +74,13 @@ struct fs {
 	struct fs_timer read_timer;
 	struct notify_done *late_done; /* notify.c */
 	struct fuse_buf buffer;        /* that requests are read into */
-	char last_error[256];          /* the root's `last-error`; peers have their own */
+
+	/* control files: of the local machine, and all open ones */
+	struct control_handle *control_handles;
+	struct jobs_handle *jobs_handles;
+	struct control_errors *errors;
+	struct control_ring *events; /* of all peers */
+	bool wants_events;           /* somebody reads them */
 };
 
 /* Monotonic nanoseconds. */

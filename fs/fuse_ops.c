@@ -6,6 +6,7 @@
 #include "fs/fuse_ops.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -39,6 +40,11 @@ static struct bytes text(const char *text)
 static bool is_peers(const struct fs_node *node)
 {
 	return node->kind == NODE_IS_TOP || node->kind == NODE_IS_REMOTE;
+}
+
+static bool is_control(const struct fs_node *node)
+{
+	return node->kind == NODE_IS_CONTROL;
 }
 
 static bool is_remote(const struct fs_node *node)
@@ -110,6 +116,8 @@ static void getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 
 	if (is_remote(node))
 		entries_getattr(req, node);
+	else if (is_control(node))
+		control_getattr(req, node);
 	else
 		root_getattr(req, node);
 }
@@ -117,7 +125,12 @@ static void getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 static void setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid,
 		    struct fuse_file_info *info)
 {
-	changes_setattr(req, node_of(req, ino), attr, valid, info);
+	struct fs_node *node = node_of(req, ino);
+
+	if (is_control(node))
+		control_setattr(req, node, attr, valid);
+	else
+		changes_setattr(req, node, attr, valid, info);
 }
 
 static void readlink_(fuse_req_t req, fuse_ino_t ino)
@@ -146,7 +159,9 @@ static void mkdir_(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	struct fs_node *node = node_of(req, parent);
 	int error = check_change(node, name);
 
-	if (error)
+	if (is_control(node))
+		control_mkdir(req, node, text(name));
+	else if (error)
 		fuse_reply_err(req, error);
 	else
 		changes_mkdir(req, node, text(name), mode);
@@ -190,7 +205,9 @@ static void rmdir_(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs_node *node = node_of(req, parent);
 	int error = check_change(node, name);
 
-	if (error)
+	if (is_control(node))
+		control_rmdir(req, node, text(name));
+	else if (error)
 		fuse_reply_err(req, error);
 	else
 		changes_rmdir(req, node, text(name));
@@ -216,6 +233,8 @@ static void access_(fuse_req_t req, fuse_ino_t ino, int mask)
 
 	if (is_peers(node))
 		entries_access(req, node, mask);
+	else if (is_control(node))
+		control_access(req, node, mask);
 	else
 		fuse_reply_err(req, mask & W_OK ? EACCES : 0);
 }
@@ -235,24 +254,44 @@ static void statfs_(fuse_req_t req, fuse_ino_t ino)
 
 static void opendir_(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	dir_open(req, node_of(req, ino), info);
+	struct fs_node *node = node_of(req, ino);
+
+	if (is_control(node))
+		control_opendir(req, node, info);
+	else
+		dir_open(req, node, info);
 }
 
 static void readdir_(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		     struct fuse_file_info *info)
 {
-	dir_read(req, node_of(req, ino), size, offset, info, false);
+	struct fs_node *node = node_of(req, ino);
+
+	if (is_control(node))
+		control_readdir(req, node, size, offset, info, false);
+	else
+		dir_read(req, node, size, offset, info, false);
 }
 
 static void readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 			struct fuse_file_info *info)
 {
-	dir_read(req, node_of(req, ino), size, offset, info, true);
+	struct fs_node *node = node_of(req, ino);
+
+	if (is_control(node))
+		control_readdir(req, node, size, offset, info, true);
+	else
+		dir_read(req, node, size, offset, info, true);
 }
 
 static void releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	dir_release(req, node_of(req, ino), info);
+	struct fs_node *node = node_of(req, ino);
+
+	if (is_control(node))
+		control_releasedir(req, node, info);
+	else
+		dir_release(req, node, info);
 }
 
 static void fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *info)
@@ -305,7 +344,7 @@ static void write_(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size
 	if (is_remote(node))
 		file_write(req, node, data, size, offset, info);
 	else
-		fuse_reply_err(req, EACCES);
+		control_write(req, (struct bytes){(const uint8_t *)data, size}, info);
 }
 
 static void flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
@@ -315,7 +354,20 @@ static void flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	if (is_remote(node))
 		file_flush(req, node, info);
 	else
-		fuse_reply_err(req, 0);
+		control_flush(req, info);
+}
+
+static void poll_(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info,
+		  struct fuse_pollhandle *handle)
+{
+	if (is_control(node_of(req, ino))) {
+		control_poll(req, info, handle);
+		return;
+	}
+	/* As of any regular file. */
+	if (handle)
+		fuse_pollhandle_destroy(handle);
+	fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
 }
 
 static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
@@ -477,6 +529,7 @@ const struct fuse_lowlevel_ops fuse_ops_table = {
     .read = read_,
     .write = write_,
     .flush = flush,
+    .poll = poll_,
     .release = release,
     .fsync = fsync_,
     .fallocate = fallocate_,

@@ -429,7 +429,9 @@ void node_unused(struct fs *fs, struct fs_node *node)
 	forget_attr(fs, node);
 	if (peer)
 		unbind(peer, node);
-	if (node->kind != NODE_IS_CONTROL && node->type == S_IFDIR)
+	if (node->kind == NODE_IS_CONTROL)
+		control_node_free(node);
+	else if (node->type == S_IFDIR)
 		dir_node_free(fs, node);
 	else if (node->kind == NODE_IS_REMOTE && node->type == S_IFREG)
 		file_node_free(fs, node);

@@ -43,10 +43,10 @@ struct fs_node {
 	uint64_t nlookup;            /* the kernel's references */
 	struct node_attr *attr;      /* NULL: not known */
 	union {
-		struct dir *dir;               /* directories; NULL: nothing remembered (dir.h) */
-		struct file *file;             /* regular files; NULL: not open (file.h) */
-		char *target;                  /* symbolic links: as the peer holds it */
-		const struct control *control; /* NODE_IS_CONTROL: the row (control_files.h) */
+		struct dir *dir;              /* directories; NULL: nothing remembered (dir.h) */
+		struct file *file;            /* regular files; NULL: not open (file.h) */
+		char *target;                 /* symbolic links: as the peer holds it */
+		struct control_node *control; /* NODE_IS_CONTROL: its own (control_files.h) */
 	};
 	uint32_t n_held;     /* children, calls, open files: uses on our side */
 	uint32_t n_number;   /* references that the server counts for us */

@@ -60,7 +60,10 @@ fuse_req_t parked_take(struct parked *parked)
 
 static void give_up(struct parked *parked)
 {
-	fuse_reply_err(parked_take(parked), EINTR);
+	if (parked->written)
+		fuse_reply_write(parked_take(parked), parked->written);
+	else
+		fuse_reply_err(parked_take(parked), EINTR);
 	if (parked->gave_up)
 		parked->gave_up(parked);
 }

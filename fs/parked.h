@@ -26,6 +26,9 @@ struct parked {
 	enum parked_kind kind;
 	pid_t tid;
 	bool is_starting;
+	/* A WRITE whose bytes are taken over whatever happens: it is answered so, not with EINTR.
+	 * 0: it is none. */
+	size_t written;
 	/* It was just answered with EINTR: give up what it waits for (the memory must stay for
 	 * the rest of this call). May be NULL. */
 	void (*gave_up)(struct parked *parked);

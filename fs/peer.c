@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/control_ask.h"
+#include "fs/control_errors.h"
+#include "fs/control_events.h"
+#include "fs/control_job.h"
 #include "fs/dir.h"
 #include "fs/name_hash.h"
 #include "fs/peer_bind.h"
@@ -326,8 +330,7 @@ fuse_req_t peer_call_take(struct peer_call *call)
 
 void peer_reply_error(fuse_req_t req, struct fs_peer *peer, int error)
 {
-	if (peer)
-		snprintf(peer->last_error, sizeof(peer->last_error), "%s", strerror(-error));
+	control_errors_note(req, peer, strerror(-error));
 	fuse_reply_err(req, -error);
 }
 
@@ -335,15 +338,17 @@ void peer_call_fail(struct peer_call *call, int error)
 {
 	fuse_req_t req = peer_call_take(call);
 	const struct op *op = op_find(&ops_peer, call->op);
+	char text[128];
 
 	/* The kernel looks its name up again, and must not be told what we remember. */
 	if (error == -ESTALE && call->node->parent && call->node->kind == NODE_IS_REMOTE)
 		dir_is_replacing(call->peer->fs, call->node->parent);
 	if (!req)
 		return;
-	if (error != -ENOENT)
-		snprintf(call->peer->last_error, sizeof(call->peer->last_error), "%s: %s",
-			 op ? op->name : "call", strerror(-error));
+	if (error != -ENOENT) {
+		snprintf(text, sizeof(text), "%s: %s", op ? op->name : "call", strerror(-error));
+		control_errors_note(req, call->peer, text);
+	}
 	fuse_reply_err(req, -error);
 }
 
@@ -428,16 +433,22 @@ static void session_new(void *arg, uint32_t uid, uint32_t gid)
 	peer->places.is_known = false; /* but not forgotten: mostly they are the same */
 	ask_places(peer);
 	root_top_ask(peer);
+	control_events_link(peer, "up");
 }
 
+/* Nothing is kept for longer than a second without it; calls say EHOSTDOWN by themselves. */
 static void session_lost(void *arg)
 {
-	/* Nothing is kept for longer than a second without it; calls say EHOSTDOWN by themselves.
-	 */
+	control_events_link(arg, "down");
 }
 
-static const struct transport_listener listener = {.session_new = session_new,
-						   .session_lost = session_lost};
+static void session_back(void *arg)
+{
+	control_events_link(arg, "up");
+}
+
+static const struct transport_listener listener = {
+    .session_new = session_new, .session_lost = session_lost, .session_back = session_back};
 
 struct fs_peer *peer_new(struct fs *fs, const char *name, struct bytes id,
 			 struct transport *transport, void *arg)
@@ -473,6 +484,8 @@ void peer_disconnect(struct fs_peer *peer)
 	fs_timer_set(peer->fs, &peer->forget_timer, UINT64_MAX);
 	transport->ops->listen(transport, NULL, NULL);
 	peer->transport = NULL; /* nothing is sent again */
+	control_job_forget_all(peer);
+	control_ask_end_all(peer, transport);
 	dir_forget_listings(peer);
 	for (;;) {
 		struct peer_call *call = peer->calls;
@@ -508,6 +521,8 @@ void peer_free(struct fs_peer *peer)
 	free(peer->numbers.buckets);
 	places_clear(&peer->places);
 	free(peer->top_acl.data);
+	free(peer->control.errors);
+	control_events_free(peer->control.events);
 	free(peer->forgets);
 	free(peer);
 }

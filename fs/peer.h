@@ -26,6 +26,20 @@
 #define PEER_NAME_MAX     63
 
 struct peer_call;
+struct control_ask;
+struct control_job;
+
+/* What control files keep of a peer. */
+struct control_peer {
+	struct control_ask *asks; /* under way */
+	struct control_job *jobs;
+	unsigned n_streams;            /* that feeds have open (control_feed.c) */
+	unsigned n_inputs;             /* JOB_WRITEs under way */
+	struct control_errors *errors; /* NULL: none yet */
+	struct control_ring *events;   /* NULL: none yet */
+	struct control_ask *watch;     /* tells of its jobs */
+	bool wants_events;             /* somebody reads them */
+};
 
 struct fs_peer {
 	struct fs *fs;
@@ -53,7 +67,7 @@ struct fs_peer {
 	struct fs_timer forget_timer;
 	struct write_budget writes; /* of all its files (open_file.c) */
 	struct notify *notify;      /* its notifier; NULL until something is to be told */
-	char last_error[256];
+	struct control_peer control;
 };
 
 struct peer_call {

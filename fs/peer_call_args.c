@@ -39,9 +39,12 @@ void peer_call_args_fill(struct peer_call_args *ret_args, const struct peer_call
 	}
 }
 
+_Static_assert(offsetof(struct list, raw) == 0, "peer_call_args_copy takes a list for its bytes");
+
 static bool is_copied(const struct field *field, bool has_own_payload)
 {
 	return field->kind == FIELD_BIN || field->kind == FIELD_TEXT || field->kind == FIELD_NAME ||
+	       field->kind == FIELD_LIST || /* whose bytes come first */
 	       (field->kind == FIELD_PAYLOAD && !has_own_payload);
 }
 

@@ -105,8 +105,9 @@ void root_getxattr(fuse_req_t req, struct fs_node *node, struct bytes name, size
 /* --- all of them ------------------------------------------------------------------------------ */
 
 /* The attributes of a local node. Of control files, the size is that of the text as of now. */
-static void stat_local(struct fs *fs, const struct fs_node *node, struct stat *ret_stat)
+static void stat_local(fuse_req_t req, const struct fs_node *node, struct stat *ret_stat)
 {
+	struct fs *fs = fs_of(req);
 	struct fs_peer *peer = node_peer(fs, node);
 	uint64_t time = node->kind == NODE_IS_TOP ? peer->added : fs->peers_changed;
 
@@ -126,7 +127,7 @@ static void stat_local(struct fs *fs, const struct fs_node *node, struct stat *r
 		for (unsigned i = 0; i < fs->n_peers; i++)
 			ret_stat->st_nlink += fs->peers[i] && fs->peers[i]->transport;
 	if (node->kind == NODE_IS_CONTROL)
-		control_stat(fs, node, ret_stat);
+		control_stat(req, fs, node, ret_stat);
 	if (!ret_stat->st_mtim.tv_sec) {
 		ret_stat->st_mtim.tv_sec = (time_t)(time / FS_SECOND);
 		ret_stat->st_mtim.tv_nsec = (long)(time % FS_SECOND);
@@ -141,26 +142,36 @@ static double trust(const struct fs_node *node)
 
 void root_getattr(fuse_req_t req, struct fs_node *node)
 {
-	struct fs *fs = fs_of(req);
 	struct stat stat;
 
 	if (node->is_stale) {
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	stat_local(fs, node, &stat);
+	stat_local(req, node, &stat);
 	fuse_reply_attr(req, &stat, trust(node));
 }
 
-static void entry_of(struct fs *fs, struct fs_node *node, struct fuse_entry_param *ret_entry)
+void root_reply_attr(fuse_req_t req, struct fs_node *node, uint64_t size)
 {
+	struct stat stat;
+
+	stat_local(req, node, &stat);
+	stat.st_size = (off_t)size;
+	fuse_reply_attr(req, &stat, trust(node));
+}
+
+static void entry_of(fuse_req_t req, struct fs_node *node, struct fuse_entry_param *ret_entry)
+{
+	bool is_fleeting = node->kind == NODE_IS_CONTROL && control_is_fleeting(node);
+
 	*ret_entry = (struct fuse_entry_param){
-	    .ino = node_id(fs, node),
+	    .ino = node_id(fs_of(req), node),
 	    .generation = node->generation,
 	    .attr_timeout = trust(node),
-	    .entry_timeout = ROOT_TRUST,
+	    .entry_timeout = is_fleeting ? 0 : ROOT_TRUST,
 	};
-	stat_local(fs, node, &ret_entry->attr);
+	stat_local(req, node, &ret_entry->attr);
 }
 
 void root_reply_entry(fuse_req_t req, struct fs_node *node)
@@ -172,7 +183,7 @@ void root_reply_entry(fuse_req_t req, struct fs_node *node)
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	entry_of(fs, node, &entry);
+	entry_of(req, node, &entry);
 	node_looked_up(node);
 	if (fuse_reply_entry(req, &entry))
 		node_forgotten(fs, node, 1);
@@ -200,9 +211,11 @@ void root_lookup(fuse_req_t req, struct bytes name)
 }
 
 /* The child at `index`: 1, 0 for a gap, -1 at the end. */
-static int child_at(struct fs *fs, const struct fs_node *node, uint64_t index,
+static int child_at(fuse_req_t req, const struct fs_node *node, uint64_t index,
 		    const char **ret_name, struct fs_node **ret_node, struct stat *ret_stat)
 {
+	struct fs *fs = fs_of(req);
+
 	*ret_node = NULL;
 	if (node->kind == NODE_IS_CONTROL)
 		return control_child(fs, node, index, ret_name, ret_stat);
@@ -212,7 +225,7 @@ static int child_at(struct fs *fs, const struct fs_node *node, uint64_t index,
 		return 0;
 	*ret_name = fs->peers[index]->name;
 	*ret_node = fs->peers[index]->top;
-	stat_local(fs, *ret_node, ret_stat);
+	stat_local(req, *ret_node, ret_stat);
 	return 1;
 }
 
@@ -231,7 +244,7 @@ void root_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset, 
 		const char *name = &".."[at == 0];
 		struct fs_node *child = NULL;
 		struct fuse_entry_param entry = {.attr = {.st_ino = node->ino, .st_mode = S_IFDIR}};
-		int is_there = at < 2 ? 1 : child_at(fs, node, at - 2, &name, &child, &entry.attr);
+		int is_there = at < 2 ? 1 : child_at(req, node, at - 2, &name, &child, &entry.attr);
 		size_t need;
 
 		if (is_there < 0)
@@ -239,7 +252,7 @@ void root_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset, 
 		if (!is_there)
 			continue;
 		if (child && plus)
-			entry_of(fs, child, &entry);
+			entry_of(req, child, &entry);
 		need = plus ? fuse_add_direntry_plus(req, buffer + used, size - used, name, &entry,
 						     (off_t)at + 1)
 			    : fuse_add_direntry(req, buffer + used, size - used, name, &entry.attr,

@@ -10,6 +10,8 @@
 /* FUSE operations on the root, on peers' directories (attributes only) and on control nodes. */
 void root_lookup(fuse_req_t req, struct bytes name);
 void root_getattr(fuse_req_t req, struct fs_node *node);
+/* Answers GETATTR for a control node whose size is known elsewhere. */
+void root_reply_attr(fuse_req_t req, struct fs_node *node, uint64_t size);
 /* READDIR of the root or a control directory. */
 void root_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset, bool plus);
 

@@ -41,6 +41,8 @@ struct transport_listener {
 	void (*session_new)(void *arg, uint32_t uid, uint32_t gid);
 	/* The session is gone for good, or the peer counts as down. */
 	void (*session_lost)(void *arg);
+	/* The peer counted as down, and the session was not gone: it goes on. May be NULL. */
+	void (*session_back)(void *arg);
 };
 
 enum transport_state { TRANSPORT_DOWN, TRANSPORT_LOST, TRANSPORT_UP };

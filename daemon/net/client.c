@@ -70,6 +70,7 @@ void client_attach(struct client *client, struct link *link, bool resumed, uint3
 		   uint32_t gid)
 {
 	uint64_t before = client->next_id;
+	bool was_down = client->state == TRANSPORT_DOWN;
 
 	client_detach(client);
 	client->link = link;
@@ -77,6 +78,8 @@ void client_attach(struct client *client, struct link *link, bool resumed, uint3
 	uv_timer_stop(&client->deadline);
 	if (resumed && client->has_session) {
 		resume(client);
+		if (was_down && client->listener && client->listener->session_back)
+			client->listener->session_back(client->listener_arg);
 	} else {
 		client->has_session = true;
 		client->uid = uid;

@@ -5,6 +5,7 @@ import os
 import re
 
 from harness import *
+from lib.peers import two
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -208,6 +209,27 @@ def examples_of_the_manual_work(t):
     assert "loopsyctl" in on_lap.does(completions + "; complete -p loopsyctl")
     for person in (on_desk, on_lap):
         person.does("loopsyctl stop")
+
+
+def transcripts(page):
+    """Of a manual page's displays with commands: a script each, and what it must print."""
+    for display in re.findall(r"^\.Bd -literal -offset indent\n(\$ [\s\S]*?)^\.Ed", read("man", page), re.MULTILINE):
+        lines = display.replace("\\e", "\\").splitlines()
+        yield "\n".join(line[2:] for line in lines if line.startswith("$ ")), \
+            "".join(line + "\n" for line in lines if not line.startswith("$ "))
+
+
+@test(timeout=300)
+def examples_of_control_files_work(t):
+    examples = list(transcripts("loopsy-control.7"))
+    assert len(examples) > 10, examples
+    desk, lap = two(t)
+    for shell in ("bash", "dash"):
+        for script, expected in examples:
+            done = lap.run(shell, "-c", f'cd "$0"\n{script}', lap.peer_path("desk", ".loopsy"))
+            pattern = re.escape(expected).replace(re.escape("..."), ".*")
+            assert re.fullmatch(pattern, done.stdout), (shell, script, done, expected)
+        lap.sh('cd "$1/.loopsy"; for job in jobs/*; do rmdir "$job"; done; rmdir ../src', lap.peer_path("desk"))
 
 
 main()

@@ -8,6 +8,7 @@
 
 #include "fs/peer_call_args.h"
 #include "fs_fake_files.h"
+#include "fs_fake_jobs.h"
 
 struct transport_call {
 	struct fs_fake *fake;
@@ -22,6 +23,7 @@ struct transport_call {
 	struct fs_fake_object *dir;
 	size_t at;
 	uint64_t under_way;
+	struct fs_fake_job_call job;
 };
 
 /* --- the tree --------------------------------------------------------------------------------- */
@@ -470,6 +472,73 @@ static void free_call(struct transport_call *call)
 	free(call);
 }
 
+static bool is_of_jobs(const struct transport_call *call)
+{
+	return call->op >= OP_JOB_START && call->op <= OP_JOB_EVENTS;
+}
+
+/* The same for a call about jobs. */
+static bool answer_job_call(struct transport_call *call, unsigned *n)
+{
+	struct fs_fake *fake = call->fake;
+	union fs_fake_result result = {0};
+	struct transport_reply reply = {0};
+	struct buffer scratch = {0};
+
+	reply.error = call->is_cancelled && !fake->ignores_cancel ? -EINTR : fake->error[call->op];
+	if (!reply.error)
+		reply.error =
+		    fs_fake_job_answer(fake, call->op, call->args, &result, &call->job, &scratch);
+	if (fake->lie)
+		fake->lie(fake, call->op, &reply, &result);
+	if (reply.error == -EINPROGRESS)
+		return true;
+	reply.result = reply.error ? NULL : &result;
+	call->is_streaming = reply.more = !reply.error && call->job.is_stream;
+	fake->n_streams += reply.more;
+	call->handler->reply(call->arg, &reply);
+	buffer_deinit(&scratch);
+	++*n;
+	return call->is_streaming;
+}
+
+static void end_job_stream(struct transport_call *call, int error)
+{
+	call->fake->n_streams--;
+	if (!call->is_gone)
+		call->handler->end(call->arg, 0, error);
+}
+
+static bool stream_job_on(struct transport_call *call, unsigned *n)
+{
+	struct fs_fake *fake = call->fake;
+	unsigned channel = 0;
+	int more = 1;
+
+	while (!call->is_gone && more > 0) {
+		struct buffer data = {0};
+		size_t room = fake->credit - call->under_way;
+
+		more = fs_fake_job_next(fake, &call->job, room < fake->batch ? room : fake->batch,
+					&channel, &data);
+		if (more > 0) {
+			call->under_way += data.size;
+			if (call->under_way > fake->most_streamed)
+				fake->most_streamed = call->under_way;
+			call->handler->data(call->arg, channel,
+					    (struct bytes){data.data, data.size});
+			++*n;
+		}
+		buffer_deinit(&data);
+	}
+	if (!call->is_gone && more < 0) {
+		end_job_stream(call, 0);
+		++*n;
+		return false;
+	}
+	return true;
+}
+
 /* Answers one call. True if it lives on, as a stream. */
 static bool answer_call(struct transport_call *call)
 {
@@ -547,7 +616,16 @@ unsigned fs_fake_pump(struct fs_fake *fake)
 
 		next = calls->next;
 		calls->next = NULL;
-		if (!calls->is_gone && calls->is_streaming) {
+		if (is_of_jobs(calls)) {
+			if (calls->is_gone && calls->is_streaming) {
+				fs_fake_job_gone(&calls->job);
+				fake->n_streams--;
+			} else if (calls->is_streaming) {
+				lives = stream_job_on(calls, &n);
+			} else if (!calls->is_gone) {
+				lives = answer_job_call(calls, &n);
+			}
+		} else if (!calls->is_gone && calls->is_streaming) {
 			lives = stream_on(calls, &n);
 		} else if (!calls->is_gone) {
 			/* A lock that somebody else has is waited for. */
@@ -569,6 +647,24 @@ unsigned fs_fake_pump(struct fs_fake *fake)
 	return n;
 }
 
+void fs_fake_link_lost(struct fs_fake *fake)
+{
+	struct transport_call **at = &fake->calls, *call;
+
+	while ((call = *at)) {
+		if (!is_of_jobs(call) || !call->is_streaming || call->is_gone) {
+			at = &call->next;
+			continue;
+		}
+		*at = call->next;
+		if (!call->next)
+			fake->calls_end = at;
+		end_job_stream(call, -ENOTCONN); /* may make others, at the end */
+		free_call(call);
+		at = &fake->calls;
+	}
+}
+
 void fs_fake_session_new(struct fs_fake *fake)
 {
 	struct transport_call *calls = fake->calls, *next;
@@ -585,6 +681,7 @@ void fs_fake_session_new(struct fs_fake *fake)
 	fake->listener->session_new(fake->listener_arg, fake->uid, fake->uid);
 	for (; calls; calls = next) {
 		next = calls->next;
+		fake->n_streams -= is_of_jobs(calls) && calls->is_streaming;
 		if (!calls->is_gone && calls->is_streaming)
 			calls->handler->end(calls->arg, 0, -ENOTCONN);
 		else if (!calls->is_gone)
@@ -636,6 +733,7 @@ struct fs_fake *fs_fake_new(void)
 
 void fs_fake_free(struct fs_fake *fake)
 {
+	fs_fake_jobs_free(fake);
 	while (fake->calls) {
 		struct transport_call *call = fake->calls;
 

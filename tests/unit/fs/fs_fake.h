@@ -49,25 +49,29 @@ struct fs_fake {
 	struct caller caller; /* of the last call that had one */
 	unsigned n_callers;   /* calls that had one */
 	bool ignores_cancel;
-	bool is_held;         /* calls wait */
-	bool is_down;         /* calls fail at once with EHOSTDOWN */
-	size_t batch;         /* bytes of one READDIR reply or stream frame */
-	size_t credit;        /* stream bytes that may be under way */
-	unsigned n_asked[64]; /* calls by operation */
+	bool is_held;          /* calls wait */
+	bool is_down;          /* calls fail at once with EHOSTDOWN */
+	size_t batch;          /* bytes of one READDIR reply or stream frame */
+	size_t credit;         /* stream bytes that may be under way */
+	unsigned n_asked[128]; /* calls by operation */
 	unsigned n_cancelled, n_forget_events;
 	uint64_t most_streamed; /* bytes under way at most */
-	int error[64];          /* an operation's answer instead of doing it; 0: none */
+	int error[128];         /* an operation's answer instead of doing it; 0: none */
 	const char *root_path;  /* EXPORTS: one, at that path; NULL: none */
 	struct buffer exports;  /* and what it was encoded to */
 	/* files (fs_fake_files.c) */
 	struct fs_fake_handle *handles; /* open ones */
 	uint64_t last_handle;
 	unsigned n_handles, n_frames;
-	uint64_t space;       /* files may not grow beyond that; 0: no limit */
-	int short_error;      /* why, if something was written; 0: it does not say */
-	uint64_t rtt_us;      /* what measure says */
-	unsigned n_whole;     /* OPENs answered with the content */
-	uint64_t bytes_asked; /* of READs */
+	uint64_t space;  /* files may not grow beyond that; 0: no limit */
+	int short_error; /* why, if something was written; 0: it does not say */
+	/* jobs (fs_fake_jobs.c) */
+	struct fs_fake_job *jobs; /* newest first */
+	struct buffer job_events; /* encoded, to be told */
+	unsigned n_streams;       /* of jobs: open now */
+	uint64_t rtt_us;          /* what measure says */
+	unsigned n_whole;         /* OPENs answered with the content */
+	uint64_t bytes_asked;     /* of READs */
 	/* Changes each answer before it is given. NULL: an honest peer. */
 	void (*lie)(struct fs_fake *fake, uint16_t op, struct transport_reply *reply, void *result);
 	bool has_lied; /* what is given back to it need not be what it gave */
@@ -95,6 +99,9 @@ void fs_fake_reverse(struct fs_fake *fake);
 
 /* The server was restarted: numbers mean nothing any more; what was asked fails with ENOTCONN. */
 void fs_fake_session_new(struct fs_fake *fake);
+
+/* The link breaks, and the session goes on on another: streams end with ENOTCONN. */
+void fs_fake_link_lost(struct fs_fake *fake);
 
 /* Sets a file's contents, and its times one second on. */
 void fs_fake_set(struct fs_fake *fake, struct fs_fake_object *file, const void *data, size_t size);

@@ -22,6 +22,11 @@ union fs_fake_result {
 	struct result_copy_range copy_range;
 	struct result_lock lock;
 	struct result_getxattr getxattr;
+	struct result_job_start job_start;
+	struct result_job_attach job_attach;
+	struct result_job_list job_list;
+	struct result_job_read job_read;
+	struct result_job_screen job_screen;
 };
 
 struct attr fs_fake_attr(const struct fs_fake_object *object);

@@ -1,0 +1,128 @@
+/* Attributes of control files, and their contents where these are text. */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "fs/control_job.h"
+#include "fs/control_private.h"
+#include "fs/root.h"
+
+int control_make_text(fuse_req_t req, struct fs *fs, const struct fs_node *node,
+		      struct buffer *text)
+{
+	const struct control *row = node->control->row;
+	struct fs_peer *peer = node_peer(fs, node);
+
+	*text = (struct buffer){.limit = CONTROL_TEXT_MAX};
+	if (peer && !peer->transport)
+		return -ESTALE; /* removed */
+	if (row->text)
+		return row->text(node, req, text);
+	return row->text_of ? row->text_of(node->control->job, NULL, text) : 0;
+}
+
+static void release(struct control_ask *ask)
+{
+	struct control_content *content = (struct control_content *)ask;
+
+	if (content->handle)
+		control_handle_free(content->handle);
+	node_drop(ask->peer->fs, content->node);
+}
+
+int control_ask_content(fuse_req_t req, struct fs_node *node, struct control_handle *handle,
+			void (*done)(struct control_ask *ask, const struct transport_reply *reply))
+{
+	struct control_content *ask =
+	    control_ask_new(node_peer(fs_of(req), node), sizeof(*ask), req);
+	union {
+		struct args_job_status status;
+		struct args_job_screen screen;
+	} args = {0};
+
+	if (!ask)
+		return -ENOMEM;
+	ask->node = node;
+	node_hold(node);
+	ask->handle = handle;
+	ask->ask.done = done;
+	ask->ask.release = release;
+	args.status.job = node->control->job->number; /* the first of either */
+	control_ask_send(&ask->ask, node->control->row->op, &args);
+	return 0;
+}
+
+void control_stat(fuse_req_t req, struct fs *fs, const struct fs_node *node, struct stat *stat)
+{
+	const struct control *row = node->control->row;
+	struct buffer text = {0};
+	struct timespec now;
+
+	stat->st_mode = row->mode;
+	if (fs->config.allow_other && row->for_all)
+		stat->st_mode |= (row->mode & 0500) >> 3 | (row->mode & 0500) >> 6;
+	if (S_ISDIR(row->mode))
+		return;
+	stat->st_nlink = 1;
+	if (row->is_log)
+		stat->st_size = (off_t)node->control->job->size;
+	else if (!row->is_stream && control_make_text(req, fs, node, &text) == 0)
+		stat->st_size = (off_t)text.size;
+	buffer_deinit(&text);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	stat->st_mtim = now;
+}
+
+/* What cannot be asked for now has the size that it had, or none. */
+static void on_size(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct fs_node *node = ((struct control_content *)ask)->node;
+	struct control_job *job = node->control->job;
+	const struct result_job_status *result = reply->result;
+	struct buffer text = {.limit = CONTROL_TEXT_MAX};
+	fuse_req_t req = control_ask_take(ask);
+	uint64_t size = 0;
+
+	if (node->control->row->is_log) {
+		if (!reply->error)
+			job->size = result->info.end;
+		size = job->size;
+	} else if (node->control->row->text_of(job, reply, &text) == 0) {
+		size = text.size;
+	}
+	buffer_deinit(&text);
+	if (req)
+		root_reply_attr(req, node, size);
+}
+
+void control_getattr(fuse_req_t req, struct fs_node *node)
+{
+	const struct control *row = node->control->row;
+	const struct fs_peer *peer = node_peer(fs_of(req), node);
+
+	if (!row->op || node->is_stale || !peer->transport ||
+	    node->control->job->state != CONTROL_JOB_STARTED ||
+	    control_ask_content(req, node, NULL, on_size))
+		root_getattr(req, node);
+}
+
+/* Of what may be changed about them there is only ftruncate(fd, 0). */
+void control_setattr(fuse_req_t req, struct fs_node *node, const struct stat *attr, int valid)
+{
+	const struct control *row = node->control->row;
+
+	if (valid != FUSE_SET_ATTR_SIZE || attr->st_size || !(row->mode & 0200)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	if (row->truncate)
+		row->truncate(node->control->job);
+	root_getattr(req, node);
+}
+
+void control_access(fuse_req_t req, struct fs_node *node, int mask)
+{
+	unsigned mode = node->control->row->mode >> 6;
+
+	fuse_reply_err(req, (unsigned)mask & 07 & ~mode ? EACCES : 0);
+}

@@ -1,0 +1,445 @@
+#include "fs/control_jobs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/control_job.h"
+#include "fs/name_hash.h"
+#include "fs/root.h"
+
+#define JOBS_LISTED_MAX 16384 /* of one peer: no honest one has as many */
+
+/* A question about one name. */
+struct name_ask {
+	struct control_ask ask;
+	struct fs_node *node;    /* held: the directory */
+	struct control_job *job; /* held, or NULL */
+	size_t name_size;
+	char name[OPS_JOB_NAME_MAX];
+};
+
+/* An open directory. */
+struct jobs_handle {
+	struct fs *fs;
+	struct jobs_handle *prev, *next; /* fs->jobs_handles */
+	struct buffer names;             /* each with a NUL behind it */
+	uint32_t n;
+};
+
+struct list_ask {
+	struct control_ask ask;
+	struct fs_node *node; /* held */
+	struct jobs_handle *handle;
+	uint32_t offset; /* of the page */
+};
+
+static struct bytes name_of(const struct name_ask *ask)
+{
+	return (struct bytes){(const uint8_t *)ask->name, ask->name_size};
+}
+
+static void release_name(struct control_ask *ask)
+{
+	struct name_ask *name = (struct name_ask *)ask;
+
+	control_job_unref(name->job);
+	node_drop(ask->peer->fs, name->node);
+}
+
+/* NULL: ENOMEM was answered. */
+static struct name_ask *new_name_ask(fuse_req_t req, struct fs_node *node, struct bytes name,
+				     void (*done)(struct control_ask *ask,
+						  const struct transport_reply *reply))
+{
+	struct name_ask *ask = control_ask_new(node_peer(fs_of(req), node), sizeof(*ask), req);
+
+	if (!ask) {
+		fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	ask->node = node;
+	node_hold(node);
+	ask->name_size = name.size;
+	memcpy(ask->name, name.data, name.size);
+	ask->ask.done = done;
+	ask->ask.release = release_name;
+	return ask;
+}
+
+static void refuse(fuse_req_t req, struct fs_node *node, struct bytes name, uint16_t op, int error,
+		   const char *why)
+{
+	char what[CONTROL_WHAT_MAX + OPS_JOB_NAME_MAX + 2];
+	size_t size;
+
+	control_print_what(node, what);
+	size = strlen(what);
+	if (name.size > OPS_JOB_NAME_MAX)
+		name.size = OPS_JOB_NAME_MAX;
+	what[size] = '/';
+	memcpy(what + size + 1, name.data, name.size);
+	what[size + 1 + name.size] = '\0';
+	control_errors_reply(req, node_peer(fs_of(req), node), what, op, error, why);
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static void reply_entry(fuse_req_t req, struct fs_node *node, struct bytes name,
+			struct control_job *job)
+{
+	root_reply_entry(req, control_node_of_job(fs_of(req), node, name, job));
+}
+
+static void on_lookup(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct name_ask *name = (struct name_ask *)ask;
+	const struct result_job_status *result = reply->result;
+	struct control_job *job = control_job_find(ask->peer, name_of(name)), *other;
+	fuse_req_t req = control_ask_take(ask);
+	int error = reply->error;
+
+	if (!error && !result->info.job)
+		error = -EPROTO;
+	/* Another one has its name now, or it was removed by somebody else. */
+	if (job && job->state == CONTROL_JOB_STARTED &&
+	    (error == -ENOENT || (!error && job->number != result->info.job)))
+		control_job_removed(job);
+	if (!req)
+		return;
+	if (error == -ENOENT) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	if (error) {
+		refuse(req, name->node, name_of(name), OP_JOB_STATUS, error, NULL);
+		return;
+	}
+	other = control_job_find_number(ask->peer, result->info.job);
+	job = other ? control_job_ref(other)
+		    : control_job_new(ask->peer, name_of(name), result->info.job,
+				      CONTROL_JOB_STARTED);
+	if (!job) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	job->size = result->info.end;
+	control_job_ended(job, &result->info);
+	reply_entry(req, name->node, name_of(name), job);
+	control_job_unref(job);
+}
+
+void control_jobs_lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
+{
+	struct control_job *job = control_job_find(node_peer(fs_of(req), node), name);
+	struct args_job_status args = {.name = name};
+	struct name_ask *ask;
+
+	if (job && job->state != CONTROL_JOB_STARTED) {
+		reply_entry(req, node, name, job);
+		return;
+	}
+	if (!control_job_name_is_good(name)) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	ask = new_name_ask(req, node, name, on_lookup);
+	if (ask)
+		control_ask_send(&ask->ask, OP_JOB_STATUS, &args);
+}
+
+/* Whether there is one of that name already. */
+static void on_mkdir(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct name_ask *name = (struct name_ask *)ask;
+	struct fs_peer *peer = ask->peer;
+	fuse_req_t req = control_ask_take(ask);
+	struct control_job *job;
+
+	if (!req)
+		return;
+	if (reply->error != -ENOENT || control_job_find(peer, name_of(name))) {
+		int error = reply->error ? reply->error : -EEXIST;
+
+		if (error == -ENOENT)
+			error = -EEXIST;
+		refuse(req, name->node, name_of(name), OP_JOB_STATUS, error,
+		       error == -EEXIST ? "there is a job of that name" : NULL);
+		return;
+	}
+	job = control_job_new(peer, name_of(name), control_job_number(), CONTROL_JOB_NEW);
+	if (!job)
+		fuse_reply_err(req, ENOMEM);
+	else
+		reply_entry(req, name->node, name_of(name), job);
+}
+
+void control_jobs_mkdir(fuse_req_t req, struct fs_node *node, struct bytes name)
+{
+	struct args_job_status args = {.name = name};
+	struct name_ask *ask;
+
+	if (!control_job_name_is_good(name)) {
+		refuse(
+		    req, node, (struct bytes){name.data, 0}, 0, -EINVAL,
+		    "a job's name is 1 to 64 of A-Z a-z 0-9 . _ - and begins with no dot or dash");
+		return;
+	}
+	ask = new_name_ask(req, node, name, on_mkdir);
+	if (ask)
+		control_ask_send(&ask->ask, OP_JOB_STATUS, &args);
+}
+
+static void forget_node(struct fs *fs, struct fs_node *parent, struct bytes name)
+{
+	struct fs_node *node = node_find_child(fs, parent, name);
+
+	if (!node)
+		return;
+	node_hold(node);
+	node_forget_name(fs, node);
+	node_drop(fs, node);
+}
+
+static void on_rmdir(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct name_ask *name = (struct name_ask *)ask;
+	fuse_req_t req = control_ask_take(ask);
+
+	if (!reply->error) {
+		control_job_removed(name->job);
+		forget_node(ask->peer->fs, name->node, name_of(name));
+	}
+	if (!req)
+		return;
+	if (reply->error)
+		refuse(req, name->node, name_of(name), OP_JOB_REMOVE, reply->error, NULL);
+	else
+		fuse_reply_err(req, 0);
+}
+
+void control_jobs_rmdir(fuse_req_t req, struct fs_node *node, struct bytes name)
+{
+	struct fs_peer *peer = node_peer(fs_of(req), node);
+	struct control_job *job = control_job_find(peer, name);
+	struct args_job_remove args = {0};
+	struct name_ask *ask;
+
+	if (!job) { /* the kernel has looked it up just now */
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	if (job->state == CONTROL_JOB_STARTING) {
+		refuse(req, node, name, 0, -EBUSY, "the job is just being started");
+		return;
+	}
+	if (job->state == CONTROL_JOB_NEW) {
+		control_job_removed(job);
+		job->state = CONTROL_JOB_STARTED; /* as if: it has no reference of its own */
+		forget_node(fs_of(req), node, name);
+		control_job_unref(job);
+		fuse_reply_err(req, 0);
+		return;
+	}
+	ask = new_name_ask(req, node, name, on_rmdir);
+	if (!ask)
+		return;
+	ask->job = control_job_ref(job);
+	args.job = job->number;
+	control_ask_send(&ask->ask, OP_JOB_REMOVE, &args);
+}
+
+/* --- listing ---------------------------------------------------------------------------------- */
+
+static void free_handle(struct jobs_handle *handle)
+{
+	if (!handle)
+		return;
+	*(handle->prev ? &handle->prev->next : &handle->fs->jobs_handles) = handle->next;
+	if (handle->next)
+		handle->next->prev = handle->prev;
+	buffer_deinit(&handle->names);
+	free(handle);
+}
+
+void control_jobs_free_handles(struct fs *fs)
+{
+	while (fs->jobs_handles)
+		free_handle(fs->jobs_handles);
+}
+
+static bool has_name(const struct jobs_handle *handle, struct bytes name)
+{
+	for (size_t at = 0; at < handle->names.size;) {
+		const char *one = (const char *)handle->names.data + at;
+		size_t size = strlen(one);
+
+		if (size == name.size && memcmp(one, name.data, size) == 0)
+			return true;
+		at += size + 1;
+	}
+	return false;
+}
+
+/* What is no name, or is there already, is left out. */
+static int add_name(struct jobs_handle *handle, struct bytes name)
+{
+	int error;
+
+	if (!control_job_name_is_good(name) || has_name(handle, name))
+		return 0;
+	if (handle->n >= JOBS_LISTED_MAX)
+		return -EOVERFLOW;
+	error = buffer_append(&handle->names, name.data, name.size);
+	if (!error)
+		error = buffer_append(&handle->names, "", 1);
+	handle->n += !error;
+	return error;
+}
+
+static void release_list(struct control_ask *ask)
+{
+	struct list_ask *list = (struct list_ask *)ask;
+
+	free_handle(list->handle);
+	node_drop(ask->peer->fs, list->node);
+}
+
+static void send_page(fuse_req_t req, struct fs_node *node, struct jobs_handle *handle,
+		      uint32_t offset);
+
+static int add_page(struct list_ask *list, const struct result_job_list *result)
+{
+	struct list jobs = result->jobs;
+	struct job_info info;
+	int error = 0;
+
+	while (jobs.n && !error) {
+		if (codec_list_next(&jobs, &job_info_record, &info, NULL))
+			return -EPROTO;
+		error = add_name(list->handle, info.name);
+	}
+	return error;
+}
+
+static int add_new(struct jobs_handle *handle, const struct fs_peer *peer)
+{
+	int error = 0;
+
+	for (const struct control_job *job = peer->control.jobs; job && !error; job = job->next)
+		if (job->state != CONTROL_JOB_STARTED && !job->is_removed)
+			error = add_name(
+			    handle, (struct bytes){(const uint8_t *)job->name, strlen(job->name)});
+	return error;
+}
+
+static void on_list(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct list_ask *list = (struct list_ask *)ask;
+	const struct result_job_list *result = reply->result;
+	struct jobs_handle *handle = list->handle;
+	fuse_req_t req = control_ask_take(ask);
+	struct fuse_file_info info = {.fh = (uint64_t)(uintptr_t)handle};
+	int error = reply->error;
+	uint32_t n = error ? 0 : result->jobs.n;
+
+	if (!error)
+		error = add_page(list, result);
+	if (!error && list->offset + n >= JOBS_LISTED_MAX)
+		error = -EOVERFLOW;
+	if (!req)
+		return;
+	list->handle = NULL;
+	if (!error && n && list->offset + n < result->total) {
+		send_page(req, list->node, handle, list->offset + n);
+		return;
+	}
+	if (!error)
+		error = add_new(handle, ask->peer);
+	if (error) {
+		free_handle(handle);
+		refuse(req, list->node, (struct bytes){(const uint8_t *)"", 0}, OP_JOB_LIST, error,
+		       NULL);
+	} else if (fuse_reply_open(req, &info)) {
+		free_handle(handle);
+	}
+}
+
+static void send_page(fuse_req_t req, struct fs_node *node, struct jobs_handle *handle,
+		      uint32_t offset)
+{
+	struct args_job_list args = {.offset = offset, .limit = OPS_JOB_PAGE_MAX};
+	struct list_ask *ask = control_ask_new(node_peer(fs_of(req), node), sizeof(*ask), req);
+
+	if (!ask) {
+		free_handle(handle);
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	ask->node = node;
+	node_hold(node);
+	ask->handle = handle;
+	ask->offset = offset;
+	ask->ask.done = on_list;
+	ask->ask.release = release_list;
+	control_ask_send(&ask->ask, OP_JOB_LIST, &args);
+}
+
+void control_jobs_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+{
+	struct jobs_handle *handle = calloc(1, sizeof(*handle));
+
+	if (!handle) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	handle->fs = fs_of(req);
+	handle->next = handle->fs->jobs_handles;
+	if (handle->next)
+		handle->next->prev = handle;
+	handle->fs->jobs_handles = handle;
+	send_page(req, node, handle, 0);
+}
+
+/* The names with `.` and `..` before them; a name's offset is that of what comes behind it. */
+void control_jobs_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
+		       struct fuse_file_info *info, bool plus)
+{
+	const struct jobs_handle *handle = (void *)(uintptr_t)info->fh;
+	size_t used = 0, at = offset > 2 ? (size_t)offset - 2 : 0;
+	char *buffer = malloc(size);
+
+	if (!buffer) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	while (offset < 2 || at < handle->names.size) {
+		const char *name =
+		    offset < 2 ? &".."[offset == 0] : (const char *)handle->names.data + at;
+		size_t next = offset < 2 ? 0 : at + strlen(name) + 1, need;
+		struct fuse_entry_param entry = {
+		    .attr = {.st_ino = node->ino, .st_mode = S_IFDIR | 0700}};
+
+		offset = offset < 2 ? offset + 1 : (off_t)next + 2;
+		if (next)
+			entry.attr.st_ino = name_hash(
+			    node->ino, (struct bytes){(const uint8_t *)name, strlen(name)});
+		need = plus ? fuse_add_direntry_plus(req, buffer + used, size - used, name, &entry,
+						     offset)
+			    : fuse_add_direntry(req, buffer + used, size - used, name, &entry.attr,
+						offset);
+		if (need > size - used)
+			break;
+		used += need;
+		at = next;
+	}
+	fuse_reply_buf(req, buffer, used);
+	free(buffer);
+}
+
+void control_jobs_release(fuse_req_t req, struct fuse_file_info *info)
+{
+	free_handle((void *)(uintptr_t)info->fh);
+	if (req)
+		fuse_reply_err(req, 0);
+}

@@ -1,0 +1,221 @@
+/*
+ * The inside of control files, for fs/control_*.c only: rows, nodes and open files.
+ */
+#ifndef FS_CONTROL_PRIVATE_H
+#define FS_CONTROL_PRIVATE_H
+
+#include "fs/control_ask.h"
+#include "fs/control_errors.h"
+#include "fs/control_files.h"
+#include "fs/control_lines.h"
+
+#define CONTROL_READ_MAX (128 * 1024) /* bytes of one answer to a READ of a stream */
+#define CONTROL_WHAT_MAX 128
+#define CONTROL_TEXT_MAX (1024 * 1024)
+
+struct control_job;
+struct control_feed;
+struct control_handle;
+
+enum control_places {
+	CONTROL_IN_PEER = 1 << 0, /* a peer's .loopsy */
+	CONTROL_IN_ROOT = 1 << 1, /* the local machine's */
+	CONTROL_IN_JOB = 1 << 2,  /* a directory of jobs/ */
+};
+
+/* What comes bit by bit, to be waited for (control_follow.c). */
+struct control_source {
+	/* Makes it come, if it does not yet. 0 or -errno. Called before the others. */
+	int (*start)(struct control_handle *handle);
+	bool (*is_ready)(struct control_handle *handle);
+	/* Only when it is ready: bytes put into the buffer, 0 at the end, or -errno. */
+	ssize_t (*take)(struct control_handle *handle, uint8_t *buffer, size_t size);
+	/* It is closed: out of all lists. */
+	void (*leave)(struct control_handle *handle);
+};
+
+/* A row of the table of control files. */
+struct control {
+	const char *name;
+	uint16_t mode;  /* type and permissions */
+	uint8_t places; /* enum control_places */
+	bool for_all;   /* with allow_other, everybody may read it */
+	/* It reads and writes as a pipe: no positions, size 0. */
+	bool is_stream;
+	/* Each lookup is an inode of its own: the kernel lets only one write to an inode at a time,
+	 * and who waits for that cannot be interrupted. */
+	bool is_apart;
+	/* Nothing can be done with it before the job is started. */
+	bool needs_start;
+	unsigned channels; /* 1 << enum job_channel: that it shows */
+
+	/* A content that is known here: appends it. */
+	int (*text)(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+	/* A content that the peer is asked for with `op`: appends it; `reply` may be an error. */
+	uint16_t op;
+	int (*text_of)(const struct control_job *job, const struct transport_reply *reply,
+		       struct buffer *text);
+	/* The size of what READ asks the peer for piece by piece. */
+	bool is_log;
+	const struct control_source *source;
+	/* One line was written. 0: done; 1: it is under way, and answers by itself, with
+	 * control_write_go_on or an error; or -errno, perhaps with a static text that says why. */
+	int (*line)(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		    size_t written, const char **ret_why);
+	/* Bytes for a job's standard input are written instead. */
+	bool is_input;
+	/* Opened with O_TRUNC: what was set is gone. May be NULL. */
+	void (*truncate)(struct control_job *job);
+};
+
+/* What a node of kind NODE_IS_CONTROL is: node->control. */
+struct control_node {
+	const struct control *row;
+	struct control_job *job; /* held; NULL: not of a job */
+};
+
+/* A READ that waits. */
+struct control_read {
+	struct parked parked;
+	struct control_handle *handle;
+	struct control_read *prev, *next; /* handle->reads */
+	size_t size;
+};
+
+/* An open one. */
+struct control_handle {
+	struct fs *fs;
+	struct fs_node *node; /* held */
+	const struct control *row;
+	struct control_job *job;            /* held; NULL: not of a job, or exec without a line */
+	struct control_handle *prev, *next; /* fs->control_handles */
+	int flags;                          /* as opened */
+	int error;                          /* negative: to be said once, by a WRITE or FLUSH */
+	struct buffer text; /* the content as of open; what comes before the stream */
+	struct control_lines lines;
+	pid_t writer; /* the process that wrote what `lines` has */
+
+	/* control_follow.c */
+	struct control_read *reads, *last_read;
+	struct fuse_pollhandle *poll;
+
+	/* Readers of a feed, of a ring, and who waits for a job's end: they are on its list. */
+	struct control_handle *prev_reader, *next_reader, **readers;
+	struct control_feed *feed;
+	uint64_t position;
+	bool has_position; /* else at the start of what is kept */
+
+	unsigned n_inputs; /* its WRITEs to a job's stdin that are under way (control_input.c) */
+};
+
+static inline struct fs_peer *control_peer_of(const struct control_handle *handle)
+{
+	return node_peer(handle->fs, handle->node);
+}
+
+/* Links a handle into a list of readers; it may be in one. */
+void control_reader_join(struct control_handle *handle, struct control_handle **readers);
+void control_reader_leave(struct control_handle *handle);
+
+/* The node of a job's directory in `parent`, which is jobs/: found or made. NULL: no memory. */
+struct fs_node *control_node_of_job(struct fs *fs, struct fs_node *parent, struct bytes name,
+				    struct control_job *job);
+
+/* "desk/.loopsy/jobs/build/cmd". */
+void control_print_what(const struct fs_node *node, char *ret_what);
+/* Answers a request on an open file with an error, as control_errors_reply. */
+void control_refuse(fuse_req_t req, const struct control_handle *handle, uint16_t op, int error,
+		    const char *why);
+
+/* --- control_attr.c --------------------------------------------------------------------------- */
+
+/* A question about what is in a file, before GETATTR or OPEN is answered. */
+struct control_content {
+	struct control_ask ask;
+	struct fs_node *node;          /* held */
+	struct control_handle *handle; /* that is being opened, or NULL; freed with it */
+};
+
+/* The content that is known here; none where the peer is to be asked. 0 or -errno. */
+int control_make_text(fuse_req_t req, struct fs *fs, const struct fs_node *node,
+		      struct buffer *text);
+/* Asks the peer with the row's `op`. 0, or -ENOMEM (req is not answered then). */
+int control_ask_content(fuse_req_t req, struct fs_node *node, struct control_handle *handle,
+			void (*done)(struct control_ask *ask, const struct transport_reply *reply));
+
+/* --- control_open.c --------------------------------------------------------------------------- */
+
+void control_handle_free(struct control_handle *handle);
+
+/* --- control_follow.c ------------------------------------------------------------------------- */
+
+/* Something may have come: answers who waits. `handle` may be left by its source's list. */
+void control_follow_wake(struct control_handle *handle);
+/* The same for a list of readers. */
+void control_follow_wake_all(struct control_handle *readers);
+void control_follow_read(fuse_req_t req, struct control_handle *handle, size_t size, int flags);
+void control_follow_poll(fuse_req_t req, struct control_handle *handle,
+			 struct fuse_pollhandle *poll);
+/* What it wrote is taken: who polls may write on. */
+void control_follow_writable(struct control_handle *handle);
+/* It is closed. */
+void control_follow_end(struct control_handle *handle);
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+extern const struct control_source control_events_source, control_feed_source, control_exec_source,
+    control_wait_source;
+
+int control_text_status(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+int control_text_last_error(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+int control_text_cwd(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+int control_text_env(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+int control_text_tty(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+int control_text_cmd(const struct fs_node *node, fuse_req_t req, struct buffer *text);
+int control_text_of_status(const struct control_job *job, const struct transport_reply *reply,
+			   struct buffer *text);
+int control_text_of_screen(const struct control_job *job, const struct transport_reply *reply,
+			   struct buffer *text);
+
+void control_truncate_cwd(struct control_job *job);
+void control_truncate_env(struct control_job *job);
+void control_truncate_tty(struct control_job *job);
+
+int control_write_cwd(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		      size_t written, const char **ret_why);
+int control_write_env(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		      size_t written, const char **ret_why);
+int control_write_tty(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		      size_t written, const char **ret_why);
+int control_write_cmd(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		      size_t written, const char **ret_why);
+int control_write_ctl(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		      size_t written, const char **ret_why);
+int control_write_exec(fuse_req_t req, struct control_handle *handle, struct bytes line,
+		       size_t written, const char **ret_why);
+
+/* --- control_write.c -------------------------------------------------------------------------- */
+
+/* WRITE and FLUSH of what is written line by line. */
+void control_write_lines(fuse_req_t req, struct control_handle *handle, struct bytes data);
+void control_write_flush(fuse_req_t req, struct control_handle *handle);
+/* A line is done: on with those behind it, or `written` bytes are answered (0: a FLUSH). */
+void control_write_go_on(fuse_req_t req, struct control_handle *handle, size_t written);
+/* A line is refused, and those behind it with it: as control_refuse. */
+void control_write_fail(fuse_req_t req, struct control_handle *handle, uint16_t op, int error,
+			const char *why);
+/* Whether `handle` holds another whole line: some files take one at a time. */
+bool control_write_has_more(const struct control_handle *handle);
+
+/* --- control_input.c -------------------------------------------------------------------------- */
+
+/* WRITE and FLUSH of a job's stdin. `flags`: the file's, now. */
+void control_input_write(fuse_req_t req, struct control_handle *handle, struct bytes data,
+			 int flags);
+void control_input_flush(fuse_req_t req, struct control_handle *handle);
+/* Its end, behind what was written. It is queued: 0 or -errno. */
+int control_input_eof(struct control_job *job);
+/* `handle` is closed: what it wrote goes on. */
+void control_input_closed(struct control_handle *handle);
+
+#endif
