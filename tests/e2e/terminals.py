@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+"""Terminals on peers: what they show, also when they are attached to again, and what is left of ours.
+
+loopsyctl runs in a pane of a tmux, whose capture is what a person would see; the same program in a
+pane beside it, run locally, is what it must look like.
+"""
+from harness import *
+
+
+class Pane:
+    """A terminal of rows x cols on a host, with a shell in it."""
+
+    def __init__(self, host, name, rows=24, cols=80):
+        self.host, self.socket = host, f"{host.home}/tmux-{name}"
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", cols, "-y", rows, "env",
+                  "PS1=here$ ", "bash", "--norc", "--noprofile")
+        self.tmux("set", "-g", "status", "off")
+        self.resize(rows, cols)
+        self.wait_for("here$")
+
+    def tmux(self, *words):
+        return self.host.run("tmux", "-S", self.socket, *words, check=True,
+                             env={"LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}).stdout
+
+    def resize(self, rows, cols):
+        self.tmux("resize-window", "-x", cols, "-y", rows)
+
+    def type(self, text):
+        self.tmux("send-keys", "-l", "--", text)
+
+    def keys(self, *names):
+        self.tmux("send-keys", *names)
+
+    def line(self, text):
+        self.type(text)
+        self.keys("Enter")
+
+    def text(self):
+        return self.tmux("capture-pane", "-p")
+
+    def screen(self):
+        """Cells with their attributes; where the cursor is, and whether it is seen."""
+        return self.tmux("capture-pane", "-p", "-e") + self.tmux(
+            "display-message", "-p", "#{cursor_y},#{cursor_x} #{cursor_flag} #{alternate_on}")
+
+    def wait_for(self, text):
+        wait_until(lambda: text in self.text(), what=f"'{text}' on the screen {self.socket}")
+
+    def wait_for_screen(self, expected):
+        try:
+            wait_until(lambda: self.screen() == expected, what="the same screen")
+        except AssertionError:
+            raise AssertionError(f"expected:\n{expected}\nbut there is:\n{self.screen()}") from None
+
+    def settings(self, name):
+        """Those of the terminal line, as stty tells them."""
+        self.line(f"clear; stty -g > {name}.new; mv {name}.new {name}")
+        return wait_until(lambda: self.host.sh(f"cat {name}", check=False).stdout, what="stty")
+
+
+def two_hosts(t):
+    desk, lap = t.loopback("desk", "lap")
+    for host in (desk, lap):
+        host.init()
+        host.start("--port", "0")
+    pair(desk, lap)
+    desk.sh("""echo 'PS1="there$ "' > .bash_profile; cp .bash_profile .profile
+            seq -f 'line %g of a file that is looked at' 500 > file""")
+    lap.sh("seq -f 'line %g of a file that is looked at' 500 > file")
+    return desk, lap
+
+
+def open_shell(pane, *options):
+    pane.line(" ".join(["clear; loopsyctl shell desk", *options]))
+    pane.wait_for("there$")
+
+
+def leave(pane):
+    """Detaches; only at the beginning of a line that is possible."""
+    pane.keys("Enter")
+    pane.type("~d")
+    pane.wait_for("detached from")
+
+
+@test(timeout=300)
+def a_terminal_shows_the_same_when_attached_to_again(t):
+    desk, lap = two_hosts(t)
+    there, here = Pane(lap, "there"), Pane(lap, "here")
+    open_shell(there)
+    for program, word, quit in (("vim -u NONE -N file", "line 1 of", ":q!"),
+                                ("less file", "line 1 of", "q")):
+        for pane in (there, here):
+            pane.line(f"clear; {program}")
+            pane.wait_for(word)
+            pane.keys("NPage", "Enter") # the next page, a line down
+        there.wait_for_screen(here.screen())
+        there.type("~d")
+        there.wait_for("detached from")
+        there.line("loopsyctl shell desk")
+        there.wait_for_screen(here.screen())
+        for pane in (there, here):
+            pane.resize(50, 200)
+        there.wait_for_screen(here.screen())
+        for pane in (there, here):
+            pane.line(quit)
+            pane.wait_for("$")
+            pane.resize(24, 80)
+
+
+@test(timeout=300)
+def a_terminal_is_left_as_it_was_found(t):
+    desk, lap = two_hosts(t)
+    pane = Pane(lap, "there")
+    before = pane.settings("before")
+
+    def expect_left(why):
+        pane.wait_for(why)
+        pane.wait_for("here$")
+        modes = "#{alternate_on} #{mouse_any_flag} #{cursor_flag} #{keypad_flag}"
+        wait_until(lambda: pane.tmux("display-message", "-p", modes) == "0 0 1 0\n",
+                   what="a terminal without modes")
+        assert pane.settings("after") == before
+        lap.sh("rm after")
+
+    for number, way in enumerate(("~d", "TERM", "daemon")):
+        open_shell(pane, "--name", f"t{number}")
+        pane.line("clear; printf '\\033[?1049h\\033[?1002h\\033[?25l\\033=begun\\n'")
+        pane.wait_for("begun")
+        if way == "~d":
+            pane.type("~d")
+            expect_left("detached from")
+        elif way == "TERM":
+            lap.sh("kill -TERM $(pgrep -x loopsyctl)")
+            expect_left("here$")
+        else:
+            lap.kill9()
+            expect_left("loopsyd here has ended")
+
+
+@test(timeout=300)
+def escapes_help_end_and_pass_tildes(t):
+    desk, lap = two_hosts(t)
+    pane = Pane(lap, "there")
+    open_shell(pane)
+    pane.type("~?")
+    pane.wait_for("end the terminal and what runs in it")
+    pane.line("clear; echo a~. b''c")
+    pane.wait_for("a~. bc")
+    pane.line("~~ c")
+    pane.wait_for("$ ~ c")
+    pane.keys("Enter")
+    pane.type("~.")
+    pane.wait_for("here$")
+    wait_until(lambda: not desk.run("pgrep", "-f", "^-bash", check=False).stdout,
+               what="the end of the shell on desk")
+
+
+@test(timeout=300)
+def several_clients_see_the_same_in_the_size_of_who_types(t):
+    desk, lap = two_hosts(t)
+    one, other = Pane(lap, "one"), Pane(lap, "other", 30, 100)
+    open_shell(one)
+    one.line("clear; echo fir''st")
+    one.wait_for("first")
+    other.line("clear; loopsyctl shell desk")
+    other.wait_for("first")
+    other.line("clear; stty size")
+    for pane in (one, other):
+        pane.wait_for("30 100")
+    one.line("clear; stty size")
+    for pane in (one, other):
+        pane.wait_for("24 80")
+
+
+main()
