@@ -18,6 +18,11 @@
 #define SYS_listxattrat 465
 #endif
 
+/* Types of handles (linux/exportfs.h, which programs do not get). */
+#define HANDLE_INO32_GEN 1
+#define HANDLE_BTRFS     0x4d
+#define HANDLE_INO64_GEN 0x81
+
 #define SETTLED_NS        20000000 /* a tick is 10 ms at most */
 #define SETTLED_REMOTE_NS 2000000000
 
@@ -53,29 +58,45 @@ static uint32_t hash(uint32_t h, const void *data, size_t size)
 	return h;
 }
 
-static uint32_t generation_of(int fd)
-{
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} u;
-	int mount_id;
-	uint32_t h;
+union handle {
+	struct file_handle handle;
+	char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+};
 
-	u.handle.handle_bytes = MAX_HANDLE_SZ;
-	if (name_to_handle_at(fd, "", &u.handle, &mount_id, AT_EMPTY_PATH) < 0)
-		return 0;
-	h = hash(2166136261u, &u.handle.handle_type, sizeof(u.handle.handle_type));
-	h = hash(h, u.handle.f_handle, u.handle.handle_bytes);
+static int ask_handle(int fd, const char *name, union handle *ret)
+{
+	int mount_id;
+
+	ret->handle.handle_bytes = MAX_HANDLE_SZ;
+	return name_to_handle_at(fd, name, &ret->handle, &mount_id, *name ? 0 : AT_EMPTY_PATH);
+}
+
+static uint32_t generation_of(const union handle *u)
+{
+	uint32_t h = hash(2166136261u, &u->handle.handle_type, sizeof(u->handle.handle_type));
+
+	h = hash(h, u->handle.f_handle, u->handle.handle_bytes);
 	return h == 0 || h == CONFINE_HOLLOW_GENERATION ? 1 : h;
 }
 
-static int ask(int fd, int sync, struct statx *ret_stx)
+static int ask(int fd, const char *name, int sync, struct statx *ret_stx)
 {
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | sync,
+	if (statx(fd, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | sync,
 		  STATX_BASIC_STATS | STATX_MNT_ID, ret_stx) < 0)
 		return -errno;
 	return 0;
+}
+
+static ssize_t list_xattrs(int dir_fd, const char *name)
+{
+	ssize_t n = syscall(SYS_listxattrat, dir_fd, name, AT_SYMLINK_NOFOLLOW, NULL, 0);
+	char path[CONFINE_PROC_SIZE + 256];
+
+	if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+		return n;
+	/* Before Linux 6.13. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%.255s", dir_fd, name);
+	return llistxattr(path, NULL, 0);
 }
 
 /* Asked with every look: `ls -l` wants two attributes of each file, and every write(2) one, which
@@ -87,10 +108,12 @@ static bool is_plain(int fd, int dir_fd, const char *name, const struct statx *s
 
 	if (!S_ISREG(stx->stx_mode) && !S_ISDIR(stx->stx_mode))
 		return false;
-	/* By name it takes a third of the time (Linux 6.13), and may be of an object that has taken
-	 * its place just now: no more is decided from it than what is asked for within a second. */
+	/* By name it takes a third of the time, and may be of an object that has taken its place
+	 * just now: no more is decided from it than what is asked for within a second. */
 	if (name)
-		n = syscall(SYS_listxattrat, dir_fd, name, AT_SYMLINK_NOFOLLOW, NULL, 0);
+		n = list_xattrs(dir_fd, name);
+	if (fd < 0)
+		return n == 0;
 	if (n < 0)
 		n = flistxattr(fd, NULL, 0);
 	if (n < 0 && errno == EBADF) { /* O_PATH */
@@ -117,18 +140,24 @@ static void identify(const struct statx *stx, struct identity *ret_identity)
 	ret_identity->dev = (uint32_t)makedev(stx->stx_dev_major, stx->stx_dev_minor);
 }
 
+static enum mounts_kind kind_of(struct mounts *mounts, const struct statx *stx)
+{
+	return stx->stx_mask & STATX_MNT_ID ? mounts_kind_of(mounts, stx->stx_mnt_id)
+					    : MOUNTS_REFUSED;
+}
+
 /* `name` in `dir_fd` is how `fd` was found; NULL: otherwise. */
 static int look_at(struct mounts *mounts, int fd, int dir_fd, const char *name,
 		   struct look *ret_look)
 {
 	struct look look = LOOK_NULL;
 	enum mounts_kind kind;
-	int error = ask(fd, AT_STATX_DONT_SYNC, &look.stx);
+	union handle handle;
+	int error = ask(fd, "", AT_STATX_DONT_SYNC, &look.stx);
 
 	if (error < 0)
 		return error;
-	kind = look.stx.stx_mask & STATX_MNT_ID ? mounts_kind_of(mounts, look.stx.stx_mnt_id)
-						: MOUNTS_REFUSED;
+	kind = kind_of(mounts, &look.stx);
 	identify(&look.stx, &look.identity);
 	if (kind == MOUNTS_REFUSED) {
 		if (!S_ISDIR(look.stx.stx_mode))
@@ -139,11 +168,12 @@ static int look_at(struct mounts *mounts, int fd, int dir_fd, const char *name,
 		return 0;
 	}
 	if (kind == MOUNTS_REMOTE) {
-		error = ask(fd, AT_STATX_SYNC_AS_STAT, &look.stx);
+		error = ask(fd, "", AT_STATX_SYNC_AS_STAT, &look.stx);
 		if (error < 0)
 			return error;
 	}
-	look.identity.generation = generation_of(fd);
+	if (ask_handle(fd, "", &handle) == 0)
+		look.identity.generation = generation_of(&handle);
 	look.fs = mounts_fs(mounts, look.identity.dev, fd);
 	look.plain = kind == MOUNTS_LOCAL && is_plain(fd, dir_fd, name, &look.stx);
 	look.settled = is_settled(&look.stx.stx_ctime, kind);
@@ -186,14 +216,16 @@ int confine_look(struct mounts *mounts, int dir_fd, const char *name, struct loo
 int confine_look_at_quick(struct mounts *mounts, int fd, struct look *ret_look)
 {
 	struct look look = LOOK_NULL;
+	union handle handle;
 
-	if (ask(fd, AT_STATX_DONT_SYNC, &look.stx) < 0 || !(look.stx.stx_mask & STATX_MNT_ID) ||
+	if (ask(fd, "", AT_STATX_DONT_SYNC, &look.stx) < 0 || !(look.stx.stx_mask & STATX_MNT_ID) ||
 	    !mounts_is_local(mounts, look.stx.stx_mnt_id))
 		return -EAGAIN;
 	identify(&look.stx, &look.identity);
 	if (!mounts_fs_known(mounts, look.identity.dev, &look.fs))
 		return -EAGAIN;
-	look.identity.generation = generation_of(fd);
+	if (ask_handle(fd, "", &handle) == 0)
+		look.identity.generation = generation_of(&handle);
 	look.settled = is_settled(&look.stx.stx_ctime, MOUNTS_LOCAL);
 	*ret_look = look;
 	return 0;
@@ -212,6 +244,74 @@ int confine_look_quick(struct mounts *mounts, int dir_fd, const char *name, stru
 	else
 		ret_look->fd = fd;
 	return error;
+}
+
+/* The inode number in a handle, where we know how it is kept there; or 0. */
+static uint64_t ino_in(const union handle *u)
+{
+	const unsigned char *data = u->handle.f_handle;
+	uint32_t short_one;
+	uint64_t long_one;
+
+	switch (u->handle.handle_type) {
+	case HANDLE_INO32_GEN: /* ext4, f2fs and others: number, generation */
+		if (u->handle.handle_bytes == 8) {
+			memcpy(&short_one, data, sizeof(short_one));
+			return short_one;
+		}
+		if (u->handle.handle_bytes == 12) { /* tmpfs: generation, number */
+			memcpy(&long_one, data + 4, sizeof(long_one));
+			return long_one;
+		}
+		return 0;
+	case HANDLE_INO64_GEN: /* xfs */
+	case HANDLE_BTRFS:
+		if (u->handle.handle_bytes < sizeof(long_one))
+			return 0;
+		memcpy(&long_one, data, sizeof(long_one));
+		return long_one;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * By name only, in half the time; -EAGAIN: it has to be done through a descriptor.
+ *
+ * The name can be replaced between the questions: then the inode numbers differ, of which there are
+ * three, the directory's among them. Where even they agree, because the number was given out again
+ * in between, the attributes are those that it had there just before: as if it had been listed
+ * then.
+ */
+static int look_by_name(struct mounts *mounts, int dir_fd, const char *name, uint64_t ino,
+			struct look *ret_look)
+{
+	struct look look = LOOK_NULL;
+	union handle handle;
+	int error = ask(dir_fd, name, AT_STATX_DONT_SYNC, &look.stx);
+
+	if (error < 0)
+		return error;
+	if (look.stx.stx_ino != ino || S_ISLNK(look.stx.stx_mode) ||
+	    kind_of(mounts, &look.stx) != MOUNTS_LOCAL || ask_handle(dir_fd, name, &handle) < 0 ||
+	    ino_in(&handle) != ino)
+		return -EAGAIN;
+	identify(&look.stx, &look.identity);
+	look.identity.generation = generation_of(&handle);
+	if (!mounts_fs_known(mounts, look.identity.dev, &look.fs))
+		return -EAGAIN;
+	look.plain = is_plain(-1, dir_fd, name, &look.stx);
+	look.settled = is_settled(&look.stx.stx_ctime, MOUNTS_LOCAL);
+	*ret_look = look;
+	return 0;
+}
+
+int confine_look_listed(struct mounts *mounts, int dir_fd, const char *name, uint64_t ino,
+			struct look *ret_look)
+{
+	int error = look_by_name(mounts, dir_fd, name, ino, ret_look);
+
+	return error == -EAGAIN ? confine_look(mounts, dir_fd, name, ret_look) : error;
 }
 
 void confine_look_close(struct look *look)

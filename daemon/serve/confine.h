@@ -4,7 +4,8 @@
  * A path operation is one component, on a descriptor that was itself obtained so, by openat2 with
  * RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS. What it finds is looked at through its descriptor,
  * never by name again: so whatever else happens to the name, attributes and identity belong to the
- * same object. Runs on pool threads, but for the `quick` ones.
+ * same object. (What is listed is looked at by name where its inode numbers show the same.) Runs on
+ * pool threads, but for the `quick` ones.
  */
 #ifndef DAEMON_SERVE_CONFINE_H
 #define DAEMON_SERVE_CONFINE_H
@@ -28,7 +29,7 @@ struct identity {
 #define CONFINE_HOLLOW_GENERATION UINT32_MAX
 
 struct look {
-	int fd;      /* O_PATH, owned; -1 if hollow */
+	int fd;      /* O_PATH, owned; -1 if hollow, or only listed */
 	bool hollow; /* a mount that is not entered: shown as an empty directory */
 	struct identity identity;
 	uint64_t fs;         /* as in struct attr */
@@ -52,6 +53,11 @@ int confine_open(int dir_fd, const char *name, uint64_t flags, uint32_t mode, ui
 /* Looks at a name in a directory. Never touches the file system of a mount that is not to be
  * entered. Returns 0 or -errno; -ENOENT also for a mounted non-directory that is not entered. */
 int confine_look(struct mounts *mounts, int dir_fd, const char *name, struct look *ret_look);
+
+/* The same for a name that the directory was read to have, with the inode number that it gave:
+ * where that is surely so still, no descriptor is opened (ret_look->fd is -1). */
+int confine_look_listed(struct mounts *mounts, int dir_fd, const char *name, uint64_t ino,
+			struct look *ret_look);
 
 /* The same for an O_PATH descriptor, which is taken over (also in failure). */
 int confine_look_fd(struct mounts *mounts, int fd, struct look *ret_look);

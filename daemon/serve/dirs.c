@@ -78,11 +78,14 @@ static bool full(const struct listing *listing)
 static int add(struct listing *listing, const struct dirent64 *raw)
 {
 	const struct held *dir = &listing->dir;
+	struct mounts *mounts = dir->nodes->mounts;
 	struct dir_entry value = {
 	    .name = {.data = (const uint8_t *)raw->d_name, .size = strlen(raw->d_name)}};
 	LOOK look = LOOK_NULL;
 	void *target = NULL;
-	int error = confine_look(dir->nodes->mounts, dir->fd, raw->d_name, &look);
+	int error = raw->d_type == DT_LNK
+			? confine_look(mounts, dir->fd, raw->d_name, &look)
+			: confine_look_listed(mounts, dir->fd, raw->d_name, raw->d_ino, &look);
 
 	if (error == -ENOENT)
 		return 0;

@@ -1,5 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "proto/codec.h"
 #include "tests/unit/serve/serve_fake.h"
@@ -67,6 +69,60 @@ Test(serve_dirs, lists_entries_as_lookup_finds_them)
 	list(1, "link", &found);
 	cr_assert_eq(found.entry.target.size, 7);
 	cr_assert_eq(SERVE_FAKE_CALL(&fake, READDIR, readdir, NULL, entry.node), -ENOTDIR);
+	serve_fake_deinit(&fake);
+}
+
+struct exchanger {
+	pthread_t thread;
+	atomic_bool stop;
+	char a[1024], b[1024];
+};
+
+static void *exchange(void *arg)
+{
+	struct exchanger *exchanger = arg;
+
+	while (!exchanger->stop)
+		renameat2(AT_FDCWD, exchanger->a, AT_FDCWD, exchanger->b, RENAME_EXCHANGE);
+	return NULL;
+}
+
+/* What is listed is looked at by name, with more than one question. */
+Test(serve_dirs, an_entry_is_one_object_while_names_are_exchanged)
+{
+	struct exchanger exchanger = {0};
+	struct stat small, large;
+	unsigned n_small = 0, n_large = 0;
+
+	serve_fake_init(&fake, NULL);
+	scratch_write(serve_fake_path("a"), "abc", 3, 0600);
+	scratch_write(serve_fake_path("b"), "abcdef", 6, 0644);
+	strcpy(exchanger.a, serve_fake_path("a"));
+	strcpy(exchanger.b, serve_fake_path("b"));
+	cr_assert_eq(stat(exchanger.a, &small), 0);
+	cr_assert_eq(stat(exchanger.b, &large), 0);
+	cr_assert_eq(pthread_create(&exchanger.thread, NULL, exchange, &exchanger), 0);
+	for (unsigned i = 0; i < 20000 && (i < 500 || !n_small || !n_large); i++) {
+		const struct result_getattr *now;
+		struct dir_entry found = {0};
+		bool is_small;
+
+		list(1, "a", &found);
+		if (!found.entry.node) /* it was elsewhere just then */
+			continue;
+		is_small = found.entry.attr.ino == small.st_ino;
+		cr_assert_eq(found.entry.attr.ino, is_small ? small.st_ino : large.st_ino);
+		cr_assert_eq(found.entry.attr.size, is_small ? 3 : 6);
+		cr_assert_eq(found.entry.attr.mode & 07777, is_small ? 0600 : 0644);
+		*(is_small ? &n_small : &n_large) += 1;
+		/* Its number leads to that object, or to none. */
+		if (SERVE_FAKE_CALL(&fake, GETATTR, getattr, &now, found.entry.node) == 0)
+			cr_assert_eq(now->attr.ino, found.entry.attr.ino);
+	}
+	exchanger.stop = true;
+	pthread_join(exchanger.thread, NULL);
+	cr_assert_gt(n_small, 0);
+	cr_assert_gt(n_large, 0);
 	serve_fake_deinit(&fake);
 }
 
