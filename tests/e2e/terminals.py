@@ -46,11 +46,13 @@ class Pane:
     def wait_for(self, text):
         wait_until(lambda: text in self.text(), what=f"'{text}' on the screen {self.socket}")
 
-    def wait_for_screen(self, expected):
+    def wait_for_same(self, other):
+        """Until both show the same: either may be about to draw still."""
         try:
-            wait_until(lambda: self.screen() == expected, what="the same screen")
+            wait_until(lambda: self.screen() == other.screen(), what="the same screen")
         except AssertionError:
-            raise AssertionError(f"expected:\n{expected}\nbut there is:\n{self.screen()}") from None
+            raise AssertionError(f"{self.socket}:\n{self.screen()}\n{other.socket}:\n"
+                                 f"{other.screen()}") from None
 
     def settings(self, name):
         """Those of the terminal line, as stty tells them."""
@@ -93,14 +95,14 @@ def a_terminal_shows_the_same_when_attached_to_again(t):
             pane.line(f"clear; {program}")
             pane.wait_for(word)
             pane.keys("NPage", "Enter") # the next page, a line down
-        there.wait_for_screen(here.screen())
+        there.wait_for_same(here)
         there.type("~d")
         there.wait_for("detached from")
         there.line("loopsyctl shell desk")
-        there.wait_for_screen(here.screen())
+        there.wait_for_same(here)
         for pane in (there, here):
             pane.resize(50, 200)
-        there.wait_for_screen(here.screen())
+        there.wait_for_same(here)
         for pane in (there, here):
             pane.line(quit)
             pane.wait_for("$")
