@@ -101,13 +101,13 @@ Test(arguments, reads_numbers_strictly)
 
 Test(arguments, bounds_how_much_there_may_be)
 {
-	const char *many[200] = {NULL};
+	const char *many[ARGUMENTS_OPTIONS_MAX + 2] = {NULL};
 	struct arguments a;
 
-	for (unsigned i = 0; i < 199; i++)
+	for (unsigned i = 0; i <= ARGUMENTS_OPTIONS_MAX; i++)
 		many[i] = "word";
 	cr_assert_eq(parse(&a, false, many), -EINVAL);
-	for (unsigned i = 0; i < 199; i++)
+	for (unsigned i = 0; i <= ARGUMENTS_OPTIONS_MAX; i++)
 		many[i] = "--lan";
 	cr_assert_eq(parse(&a, false, many), -EINVAL);
 }
