@@ -99,6 +99,8 @@ ssize_t output_write(struct output *output, struct bytes data)
 	ssize_t n = 0;
 	int r;
 
+	if (data.size == 0) /* and data may be NULL */
+		return 0;
 	if (pending->size == 0) {
 		n = write_all(output, data.data, data.size);
 		if (n < 0)

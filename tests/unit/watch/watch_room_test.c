@@ -63,7 +63,8 @@ static struct serve_fake_call *start(const char *path)
 
 static bool has(const struct serve_fake_call *call, const char *name)
 {
-	return memmem(call->stream.data, call->stream.size, name, strlen(name));
+	return call->stream.size > 0 &&
+	       memmem(call->stream.data, call->stream.size, name, strlen(name));
 }
 
 static void run_until(const struct serve_fake_call *call, const char *name)
