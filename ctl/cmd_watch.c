@@ -105,7 +105,7 @@ static void tell(struct watched *watched, const char *kind, unsigned index, stru
 
 	if (asprintf(&path, "%s%s%.*s", given,
 		     name.size > 0 && length > 0 && given[length - 1] != '/' ? "/" : "",
-		     (int)name.size, (const char *)name.data) < 0)
+		     (int)name.size, name.size > 0 ? (const char *)name.data : "") < 0)
 		return;
 	if (watch->command) {
 		if (!watch->run_at)

@@ -34,17 +34,6 @@ const uint32_t *screen_row_get_marks(const struct screen_row *row, unsigned col)
 	return col < row->n_used && row->marks ? row->marks[col] : NULL;
 }
 
-unsigned screen_row_length(const struct screen_row *row)
-{
-	unsigned n = row->n_used;
-	struct screen_pen erased = {.bg = row->background};
-
-	while (n > 0 && row->cells[n - 1].character == ' ' && row->cells[n - 1].n_marks == 0 &&
-	       row->cells[n - 1].width == 1 && screen_pen_equal(&row->cells[n - 1].pen, &erased))
-		n--;
-	return n;
-}
-
 static int reserve_marks(struct screen_row *row)
 {
 	if (!row->marks)

@@ -41,9 +41,6 @@ void screen_row_deinit(struct screen_row *row);
 /* A copy; beyond what was written a blank. */
 struct screen_cell screen_row_get(const struct screen_row *row, unsigned col);
 const uint32_t *screen_row_get_marks(const struct screen_row *row, unsigned col);
-/* How many cells there are up to the last that does not look like an erased one; the background
- * behind is not counted. */
-unsigned screen_row_length(const struct screen_row *row);
 
 /* Writes a glyph; halves of wide ones that are left over become blanks. 0 or -ENOMEM. */
 int screen_grid_put(struct screen_grid *grid, unsigned row, unsigned col,

@@ -66,17 +66,34 @@ static int encode_cell(const struct screen_row *row, unsigned col, struct screen
 	return r;
 }
 
+static bool is_erased(const struct screen_cell *cell, uint32_t background)
+{
+	struct screen_pen erased = {.bg = background};
+
+	return cell->character == ' ' && cell->n_marks == 0 && cell->width == 1 &&
+	       screen_pen_equal(&cell->pen, &erased);
+}
+
+/* What is encoded follows from what is seen alone, and not from how it came about: blanks up to the
+ * last column are a background. */
 int screen_line_encode(const struct screen_row *row, unsigned n_cols, struct buffer *out)
 {
-	unsigned length = screen_row_length(row);
+	struct screen_cell cell = screen_row_get(row, n_cols - 1);
+	uint32_t background = cell.pen.bg;
+	unsigned length = n_cols;
 	struct screen_pen pen = {0};
 	int r = 0;
 
+	while (length > 0 && is_erased(&cell, background)) {
+		length--;
+		if (length > 0)
+			cell = screen_row_get(row, length - 1);
+	}
 	for (unsigned col = 0; r == 0 && col < length; col++)
 		r = encode_cell(row, col, &pen, out);
 	/* Behind the last column there is nothing to be erased: a terminal would take that one. */
-	if (r == 0 && row->background && length < n_cols)
-		r = append_tagged(out, TAG_BACKGROUND, &row->background, sizeof(row->background));
+	if (r == 0 && background && length < n_cols)
+		r = append_tagged(out, TAG_BACKGROUND, &background, sizeof(background));
 	return r;
 }
 
@@ -147,7 +164,7 @@ int screen_line_emit(struct bytes line, struct buffer *out)
 	struct screen_pen pen = plain;
 	bool in_doubt = false;
 	unsigned col = 0;
-	struct item item;
+	struct item item = {0};
 	int r = 0;
 
 	while (r == 0 && next_item(&line, &item)) {

@@ -14,7 +14,7 @@ static void expect_taken_back(const char *output, const char *expected)
 		raw_terminal_watch(&changes, (struct bytes){(const uint8_t *)output + i, 1});
 	cr_assert_eq(raw_terminal_take_back(&changes, &out), 0);
 	cr_assert_eq(buffer_append(&out, "", 1), 0);
-	cr_expect_str_eq((char *)out.data, expected);
+	cr_assert_str_eq((char *)out.data, expected);
 	buffer_deinit(&out);
 }
 
@@ -40,7 +40,7 @@ Test(raw_terminal, stands_sequences_without_end)
 	memset(output + 3, '1', sizeof(output) - 3);
 	raw_terminal_watch(&changes, (struct bytes){(const uint8_t *)output, sizeof(output)});
 	raw_terminal_watch(&changes, (struct bytes){(const uint8_t *)"\033[?25l", 6});
-	cr_expect_neq(changes.modes, 0);
+	cr_assert_neq(changes.modes, 0);
 }
 
 /* What goes to the program, and as the last character '.', 'd', '?' or nothing. */
@@ -57,8 +57,8 @@ static void expect_escapes(const char *typed, const char *sent, enum escapes_com
 		last = escapes_take(&escapes, (uint8_t)*typed, bytes, &n);
 		strncat(got, (const char *)bytes, n);
 	}
-	cr_expect_str_eq(got, sent);
-	cr_expect_eq(last, command);
+	cr_assert_str_eq(got, sent);
+	cr_assert_eq(last, command);
 }
 
 Test(escapes, are_for_us_only_at_the_beginning_of_a_line)

@@ -38,7 +38,7 @@ static void expect_redraw(struct screen *screen)
 	char text[200] = "";
 
 	cr_assert_not_null(other);
-	cr_expect_eq(screen_compare(screen, other, text, sizeof(text)), 0, "%s", text);
+	cr_assert_eq(screen_compare(screen, other, text, sizeof(text)), 0, "%s", text);
 	screen_free(other);
 }
 
@@ -61,7 +61,7 @@ static void expect_answers(struct screen *screen, const char *expected)
 
 	cr_assert_eq(screen_take_answers(screen, &out), 0);
 	cr_assert_eq(buffer_append(&out, "", 1), 0);
-	cr_expect_str_eq((char *)out.data, expected);
+	cr_assert_str_eq((char *)out.data, expected);
 	buffer_deinit(&out);
 }
 
@@ -74,8 +74,8 @@ Test(screen, shows_text_where_the_cursor_is)
 
 	say(screen, "one\r\n" ESC "[3;4Hthree" ESC "[1;1HO");
 	expect_text(screen, 0, "One\n\n   three\n");
-	cr_expect_eq(info_of(screen).cursor_row, 0);
-	cr_expect_eq(info_of(screen).cursor_col, 1);
+	cr_assert_eq(info_of(screen).cursor_row, 0);
+	cr_assert_eq(info_of(screen).cursor_col, 1);
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -102,9 +102,9 @@ Test(screen, takes_utf_8_in_any_pieces)
 	for (size_t i = 0; i + 1 < sizeof(text); i++)
 		cr_assert_eq(screen_write(screen, text + i, 1), 0);
 	expect_text(screen, 0, "\xc3\xa9\xe6\x97\xa5\xf0\x9f\x98\x80.\n");
-	cr_expect_eq(cell_at(screen, 0, 1).width, 2);
-	cr_expect_eq(cell_at(screen, 0, 2).width, 0);
-	cr_expect_eq(info_of(screen).cursor_col, 6);
+	cr_assert_eq(cell_at(screen, 0, 1).width, 2);
+	cr_assert_eq(cell_at(screen, 0, 2).width, 0);
+	cr_assert_eq(info_of(screen).cursor_col, 6);
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -129,8 +129,8 @@ Test(screen, keeps_combining_characters_with_their_cell)
 
 	say(screen, "ae\xcc\x81\xcc\xa3" ESC "[7mz\xcc\x82");
 	expect_text(screen, 0, "ae\xcc\x81\xcc\xa3z\xcc\x82\n\n");
-	cr_expect_eq(cell_at(screen, 0, 1).n_marks, 2);
-	cr_expect(info_of(screen).cursor_row == 0, "a mark in the last column wraps nothing");
+	cr_assert_eq(cell_at(screen, 0, 1).n_marks, 2);
+	cr_assert(info_of(screen).cursor_row == 0, "a mark in the last column wraps nothing");
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -142,7 +142,7 @@ Test(screen, keeps_a_bounded_number_of_combining_characters)
 	say(screen, "x");
 	for (int i = 0; i < 100000; i++)
 		say(screen, "\xcc\x81");
-	cr_expect_eq(cell_at(screen, 0, 0).n_marks, SCREEN_MARKS_MAX);
+	cr_assert_eq(cell_at(screen, 0, 0).n_marks, SCREEN_MARKS_MAX);
 	say(screen, ESC "[H\xcc\x81y");
 	expect_text(screen, 0, "y\n\n");
 	screen_free(screen);
@@ -195,26 +195,26 @@ Test(screen, keeps_every_attribute_and_colour)
 	say(screen,
 	    ESC "[31ma" ESC "[97mb" ESC "[38;5;200mc" ESC "[38;2;1;2;3md" ESC "[38:2::4:5:6me" ESC
 		"[39mf" ESC "[42mg" ESC "[103mh" ESC "[48;5;17mi" ESC "[48:2:7:8:9mj" ESC "[49mk");
-	cr_expect_eq(cell_at(screen, 0, 1).pen.attributes, SCREEN_PEN_BOLD | SCREEN_PEN_DIM);
-	cr_expect_eq(cell_at(screen, 0, 2).pen.attributes, SCREEN_PEN_ITALIC);
-	cr_expect_eq(cell_at(screen, 0, 7).pen.attributes,
+	cr_assert_eq(cell_at(screen, 0, 1).pen.attributes, SCREEN_PEN_BOLD | SCREEN_PEN_DIM);
+	cr_assert_eq(cell_at(screen, 0, 2).pen.attributes, SCREEN_PEN_ITALIC);
+	cr_assert_eq(cell_at(screen, 0, 7).pen.attributes,
 		     SCREEN_PEN_ITALIC | SCREEN_PEN_BLINK | SCREEN_PEN_REVERSE | SCREEN_PEN_HIDDEN |
 			 SCREEN_PEN_STRIKE | SCREEN_PEN_OVERLINE);
-	cr_expect_eq(cell_at(screen, 0, 8).pen.attributes, 0);
-	cr_expect_eq(cell_at(screen, 1, 1).pen.underline, 2);
-	cr_expect_eq(cell_at(screen, 1, 2).pen.underline, 3);
-	cr_expect_eq(cell_at(screen, 1, 5).pen.under, SCREEN_PEN_INDEXED | 9);
-	cr_expect_eq(cell_at(screen, 1, 6).pen.under, SCREEN_PEN_RGB | 0x010203);
-	cr_expect_eq(cell_at(screen, 1, 7).pen.underline, 0);
-	cr_expect_eq(cell_at(screen, 2, 0).pen.fg, SCREEN_PEN_INDEXED | 1);
-	cr_expect_eq(cell_at(screen, 2, 1).pen.fg, SCREEN_PEN_INDEXED | 15);
-	cr_expect_eq(cell_at(screen, 2, 2).pen.fg, SCREEN_PEN_INDEXED | 200);
-	cr_expect_eq(cell_at(screen, 2, 3).pen.fg, SCREEN_PEN_RGB | 0x010203);
-	cr_expect_eq(cell_at(screen, 2, 4).pen.fg, SCREEN_PEN_RGB | 0x040506);
-	cr_expect_eq(cell_at(screen, 2, 5).pen.fg, 0);
-	cr_expect_eq(cell_at(screen, 2, 7).pen.bg, SCREEN_PEN_INDEXED | 11);
-	cr_expect_eq(cell_at(screen, 2, 9).pen.bg, SCREEN_PEN_RGB | 0x070809);
-	cr_expect_eq(cell_at(screen, 2, 10).pen.bg, 0);
+	cr_assert_eq(cell_at(screen, 0, 8).pen.attributes, 0);
+	cr_assert_eq(cell_at(screen, 1, 1).pen.underline, 2);
+	cr_assert_eq(cell_at(screen, 1, 2).pen.underline, 3);
+	cr_assert_eq(cell_at(screen, 1, 5).pen.under, SCREEN_PEN_INDEXED | 9);
+	cr_assert_eq(cell_at(screen, 1, 6).pen.under, SCREEN_PEN_RGB | 0x010203);
+	cr_assert_eq(cell_at(screen, 1, 7).pen.underline, 0);
+	cr_assert_eq(cell_at(screen, 2, 0).pen.fg, SCREEN_PEN_INDEXED | 1);
+	cr_assert_eq(cell_at(screen, 2, 1).pen.fg, SCREEN_PEN_INDEXED | 15);
+	cr_assert_eq(cell_at(screen, 2, 2).pen.fg, SCREEN_PEN_INDEXED | 200);
+	cr_assert_eq(cell_at(screen, 2, 3).pen.fg, SCREEN_PEN_RGB | 0x010203);
+	cr_assert_eq(cell_at(screen, 2, 4).pen.fg, SCREEN_PEN_RGB | 0x040506);
+	cr_assert_eq(cell_at(screen, 2, 5).pen.fg, 0);
+	cr_assert_eq(cell_at(screen, 2, 7).pen.bg, SCREEN_PEN_INDEXED | 11);
+	cr_assert_eq(cell_at(screen, 2, 9).pen.bg, SCREEN_PEN_RGB | 0x070809);
+	cr_assert_eq(cell_at(screen, 2, 10).pen.bg, 0);
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -225,11 +225,11 @@ Test(screen, erases_in_the_colour_of_the_background)
 
 	say(screen, "aaaaaaaaaa\r\nbbbb" ESC "[44m" ESC "[K\r\n" ESC "[J" ESC "[0mcc" ESC
 		    "[1;3H" ESC "[41m" ESC "[3X");
-	cr_expect_eq(cell_at(screen, 0, 2).pen.bg, SCREEN_PEN_INDEXED | 1);
-	cr_expect_eq(cell_at(screen, 0, 5).pen.bg, 0);
-	cr_expect_eq(cell_at(screen, 1, 9).pen.bg, SCREEN_PEN_INDEXED | 4);
-	cr_expect_eq(cell_at(screen, 2, 1).pen.bg, 0);
-	cr_expect_eq(cell_at(screen, 3, 9).pen.bg, SCREEN_PEN_INDEXED | 4);
+	cr_assert_eq(cell_at(screen, 0, 2).pen.bg, SCREEN_PEN_INDEXED | 1);
+	cr_assert_eq(cell_at(screen, 0, 5).pen.bg, 0);
+	cr_assert_eq(cell_at(screen, 1, 9).pen.bg, SCREEN_PEN_INDEXED | 4);
+	cr_assert_eq(cell_at(screen, 2, 1).pen.bg, 0);
+	cr_assert_eq(cell_at(screen, 3, 9).pen.bg, SCREEN_PEN_INDEXED | 4);
 	expect_text(screen, 0, "aa   aaaaa\nbbbb\ncc\n\n");
 	expect_redraw(screen);
 	screen_free(screen);
@@ -253,7 +253,7 @@ Test(screen, keeps_the_main_screen_behind_the_alternate_one)
 	struct screen *screen = make(3, 20);
 
 	say(screen, "main" ESC "[31m" ESC "[?1049h" ESC "[H" ESC "[44malternate" ESC "[2;5H");
-	cr_expect(info_of(screen).alternate);
+	cr_assert(info_of(screen).alternate);
 	expect_text(screen, 0, "alternate\n\n\n");
 	expect_redraw(screen);
 
@@ -261,8 +261,8 @@ Test(screen, keeps_the_main_screen_behind_the_alternate_one)
 
 	say(other, ESC "[?1049l!");
 	expect_text(other, 0, "main!\n\n\n");
-	cr_expect_eq(cell_at(other, 0, 4).pen.fg, SCREEN_PEN_INDEXED | 1);
-	cr_expect_eq(cell_at(other, 0, 4).pen.bg, 0);
+	cr_assert_eq(cell_at(other, 0, 4).pen.fg, SCREEN_PEN_INDEXED | 1);
+	cr_assert_eq(cell_at(other, 0, 4).pen.bg, 0);
 	screen_free(other);
 	screen_free(screen);
 }
@@ -277,11 +277,11 @@ Test(screen, keeps_lines_that_leave_the_top)
 		snprintf(text, sizeof(text), ESC "[3%dmline %d" ESC "[0m\r\n", i % 8, i);
 		say(screen, text);
 	}
-	cr_expect_eq(info_of(screen).n_history, 8);
+	cr_assert_eq(info_of(screen).n_history, 8);
 	expect_text(screen, 2, "line 6\nline 7\nline 8\nline 9\n\n");
 	expect_redraw(screen);
 	say(screen, ESC "[3J");
-	cr_expect_eq(info_of(screen).n_history, 0);
+	cr_assert_eq(info_of(screen).n_history, 0);
 	screen_free(screen);
 }
 
@@ -290,11 +290,11 @@ Test(screen, keeps_nothing_of_what_scrolls_on_the_alternate_screen_or_in_a_regio
 	struct screen *screen = make(4, 20);
 
 	say(screen, "top" ESC "[?1049h" ESC "[4;1H\n\n\n" ESC "[?1049l");
-	cr_expect_eq(info_of(screen).n_history, 0);
+	cr_assert_eq(info_of(screen).n_history, 0);
 	say(screen, ESC "[2;3r" ESC "[3;1Hx\n\n\n\n");
-	cr_expect_eq(info_of(screen).n_history, 0);
+	cr_assert_eq(info_of(screen).n_history, 0);
 	say(screen, ESC "[r" ESC "[1;1H" ESC "[2M");
-	cr_expect_eq(info_of(screen).n_history, 0);
+	cr_assert_eq(info_of(screen).n_history, 0);
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -309,9 +309,9 @@ Test(screen, keeps_ten_thousand_lines)
 		snprintf(text, sizeof(text), "line %d\r\n", i);
 		say(screen, text);
 	}
-	cr_expect_eq(info_of(screen).n_history, SCREEN_HISTORY_LINES);
+	cr_assert_eq(info_of(screen).n_history, SCREEN_HISTORY_LINES);
 	cr_assert_eq(screen_text(screen, SCREEN_HISTORY_LINES, &out), 0);
-	cr_expect_eq(memcmp(out.data, "line 1977\n", 10), 0);
+	cr_assert_eq(memcmp(out.data, "line 1977\n", 10), 0);
 	buffer_deinit(&out);
 	expect_redraw(screen);
 	screen_free(screen);
@@ -331,8 +331,8 @@ Test(screen, keeps_lines_above_within_a_bound_of_bytes)
 		say(screen, "\r\n");
 	}
 	n = info_of(screen).n_history;
-	cr_expect(n > 100 && n < 3000, "%u", n);
-	cr_expect_leq(screen->history.n_bytes, SCREEN_HISTORY_BYTES);
+	cr_assert(n > 100 && n < 3000, "%u", n);
+	cr_assert_leq(screen->history.n_bytes, SCREEN_HISTORY_BYTES);
 	screen_free(screen);
 }
 
@@ -346,12 +346,12 @@ Test(screen, gives_lines_to_the_history_and_takes_them_back_with_its_size)
 	say(screen, "a\r\nb\r\nc\r\n" ESC "[1md\r\ne");
 	cr_assert_eq(screen_resize(screen, 2, 20), 0);
 	expect_text(screen, 3, "a\nb\nc\nd\ne\n");
-	cr_expect_eq(info_of(screen).cursor_row, 1);
+	cr_assert_eq(info_of(screen).cursor_row, 1);
 	expect_redraw(screen);
 	cr_assert_eq(screen_resize(screen, 4, 30), 0);
 	expect_text(screen, 1, "a\nb\nc\nd\ne\n");
-	cr_expect_eq(info_of(screen).cursor_row, 3);
-	cr_expect_eq(cell_at(screen, 2, 0).pen.attributes, SCREEN_PEN_BOLD);
+	cr_assert_eq(info_of(screen).cursor_row, 3);
+	cr_assert_eq(cell_at(screen, 2, 0).pen.attributes, SCREEN_PEN_BOLD);
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -386,12 +386,12 @@ Test(screen, bounds_its_size)
 {
 	struct screen *screen = make(0, 0);
 
-	cr_expect_eq(info_of(screen).rows, 1);
-	cr_expect_eq(info_of(screen).cols, 1);
+	cr_assert_eq(info_of(screen).rows, 1);
+	cr_assert_eq(info_of(screen).cols, 1);
 	say(screen, "a\xe6\x97\xa5");
 	expect_redraw(screen);
 	cr_assert_eq(screen_resize(screen, 100000, 100000), 0);
-	cr_expect_leq(info_of(screen).rows * info_of(screen).cols, SCREEN_CELLS_MAX);
+	cr_assert_leq(info_of(screen).rows * info_of(screen).cols, SCREEN_CELLS_MAX);
 	screen_free(screen);
 }
 
@@ -417,17 +417,17 @@ Test(screen, brings_all_modes_back)
 
 	say(screen, ESC "[?1h" ESC "=" ESC "[?2004h" ESC "[?1000;1006h" ESC "[?1004h" ESC
 			"[?25l" ESC "[5 q" ESC "[>4;2m" ESC "[4h" ESC "[20h");
-	cr_expect_not(info_of(screen).cursor_visible);
+	cr_assert_not(info_of(screen).cursor_visible);
 	expect_redraw(screen);
 	say(screen, ESC "[?7l" ESC "[3;7r" ESC "[?6h" ESC "[2;5H");
-	cr_expect_eq(info_of(screen).cursor_row, 3);
+	cr_assert_eq(info_of(screen).cursor_row, 3);
 	expect_redraw(screen);
 	say(screen, ESC "[3g" ESC "[2;14H" ESC "H" ESC "[2;3H");
 	expect_redraw(screen);
 	say(screen, ESC "[!p");
 	expect_redraw(screen);
 	say(screen, ESC "c");
-	cr_expect(info_of(screen).cursor_visible);
+	cr_assert(info_of(screen).cursor_visible);
 	expect_redraw(screen);
 	screen_free(screen);
 }
@@ -439,11 +439,11 @@ Test(screen, brings_saved_cursors_back)
 	say(screen, ESC "[4;5H" ESC "[35m" ESC "(0" ESC "7" ESC "[m" ESC "(B" ESC "[H");
 	expect_redraw(screen);
 	say(screen, ESC "8x");
-	cr_expect_eq(cell_at(screen, 3, 4).character, 0x2502);
+	cr_assert_eq(cell_at(screen, 3, 4).character, 0x2502);
 	say(screen, ESC "[?1049h" ESC "[6;7H" ESC "[s" ESC "[H");
 	expect_redraw(screen);
 	say(screen, ESC "[ux");
-	cr_expect_eq(cell_at(screen, 5, 6).character, 0x2502);
+	cr_assert_eq(cell_at(screen, 5, 6).character, 0x2502);
 	screen_free(screen);
 }
 
@@ -454,22 +454,22 @@ Test(screen, keeps_titles_without_what_could_do_harm)
 
 	say(screen, ESC "]0;first\a" ESC "[22;0t" ESC "]2;se\xc2\x9c"
 			"cond\x01\xc3\xa9" ESC "\\");
-	cr_expect_str_eq(info_of(screen).title, "second\xc3\xa9");
+	cr_assert_str_eq(info_of(screen).title, "second\xc3\xa9");
 	expect_redraw(screen);
 	say(screen, ESC "[23;0t");
-	cr_expect_str_eq(info_of(screen).title, "first");
+	cr_assert_str_eq(info_of(screen).title, "first");
 	memset(title, 0xc3, sizeof(title));
 	for (size_t i = 1; i < sizeof(title); i += 2)
 		title[i] = (char)0xa9;
 	say(screen, ESC "]2;x");
 	cr_assert_eq(screen_write(screen, title, sizeof(title)), 0);
 	say(screen, "\adone");
-	cr_expect_eq(strlen(info_of(screen).title), SCREEN_TITLE_MAX - 1);
+	cr_assert_eq(strlen(info_of(screen).title), SCREEN_TITLE_MAX - 1);
 	expect_text(screen, 0, "done\n\n");
 	expect_redraw(screen);
 	for (int i = 0; i < 100; i++)
 		say(screen, ESC "[22t");
-	cr_expect_eq(screen->n_titles, SCREEN_TITLES_MAX);
+	cr_assert_eq(screen->n_titles, SCREEN_TITLES_MAX);
 	screen_free(screen);
 }
 
@@ -484,7 +484,7 @@ Test(screen, answers_queries_once)
 	expect_answers(screen, "");
 	for (int i = 0; i < 10000; i++)
 		say(screen, ESC "[6n");
-	cr_expect_leq(screen->answers.size, SCREEN_ANSWERS_MAX);
+	cr_assert_leq(screen->answers.size, SCREEN_ANSWERS_MAX);
 	cr_assert_eq(screen_take_answers(screen, NULL), 0);
 	expect_answers(screen, "");
 	screen_free(screen);
