@@ -50,8 +50,7 @@ static int compare_grids(const struct screen_grid *a, const struct screen_grid *
 	return 0;
 }
 
-/* Lines from when the screen was wider take several lines in a terminal of its size now. */
-static bool history_fits(const struct screen *screen)
+bool screen_compare_history_fits(const struct screen *screen)
 {
 	bool fits = true;
 
@@ -70,7 +69,7 @@ static bool history_fits(const struct screen *screen)
 static int compare_histories(const struct screen *a, const struct screen *b, char *text,
 			     size_t size)
 {
-	if (!history_fits(a))
+	if (!screen_compare_history_fits(a))
 		return 0;
 	SAME(history.n);
 	for (unsigned i = 0; i < a->history.n; i++) {

@@ -11,4 +11,8 @@ int screen_compare(const struct screen *a, const struct screen *b, char *ret_tex
  * failed. */
 struct screen *screen_compare_redrawn(struct screen *screen);
 
+/* Lines above from when the screen was wider take several lines in a terminal of its size now:
+ * whether there are none. */
+bool screen_compare_history_fits(const struct screen *screen);
+
 #endif
