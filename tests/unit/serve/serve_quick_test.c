@@ -230,7 +230,9 @@ static unsigned n_open(const char *name)
 		int flags = fcntl(atoi(entry->d_name), F_GETFL);
 		struct stat st;
 
-		n += flags >= 0 && !(flags & O_PATH) && fstat(atoi(entry->d_name), &st) == 0 &&
+		/* By name: a thread may be closing it. */
+		n += flags >= 0 && !(flags & O_PATH) &&
+		     fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
 		     st.st_ino == wanted.st_ino && st.st_dev == wanted.st_dev;
 	}
 	closedir(dir);
