@@ -343,13 +343,13 @@ Test(jobs_limits, what_is_not_kept_any_more_is_an_error)
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_READ, job_read, NULL, .job = number, .size = 100),
 		     -ERANGE);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_ATTACH, job_attach, NULL, .job = number), -ERANGE);
+	/* What is on its way to the disk is let go of when it has got there. */
 	do {
 		cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_READ, job_read, &read, .job = number,
 					    .offset = 14888896 - 8, .size = 100),
 			     0);
-	} while (!read->eof);
+	} while (!read->eof || read->kept <= 10000000);
 	cr_assert_eq(memcmp(read->data.data, "2000000\n", 8), 0);
-	cr_assert_gt(read->kept, 10000000);
 	jobs_fake_deinit(&fake);
 }
 
