@@ -85,9 +85,10 @@ def large_data_goes_in_and_out_unchanged(t):
 @test(timeout=240)
 def it_returns_when_the_command_ends(t):
     desk, lap = two(t)
-    done = ex(lap, "--", "sh", "-c", "sleep 4321 & echo hi", timeout=60)
-    assert done.returncode == 0 and done.stdout == "hi\n", done
-    desk.run("pkill", "-f", "sleep 432[1]")
+    done = ex(lap, "--", "sh", "-c", "sleep 4321 & echo hi $!", timeout=60)
+    hi, pid = done.stdout.split()
+    assert done.returncode == 0 and hi == "hi", done
+    desk.run("kill", pid, check=True)
 
 
 @test(timeout=240)
