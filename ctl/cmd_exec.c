@@ -10,10 +10,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +19,7 @@
 #include "ctl/exec_command.h"
 #include "ctl/job_client.h"
 #include "ctl/output.h"
+#include "ctl/raw_terminal.h"
 #include "ctl/path_filter.h"
 #include "ctl/terminal.h"
 
@@ -43,8 +42,7 @@ struct exec {
 	bool is_lost, was_told_lost;
 	int64_t lost_at;
 	bool has_terminal; /* of ours, for a command that has one: keys go there as they are */
-	bool is_raw;
-	struct termios found;
+	struct raw_terminal terminal;
 };
 
 static int64_t now_ms(void)
@@ -57,19 +55,14 @@ static int64_t now_ms(void)
 
 static void enter_raw(struct exec *exec)
 {
-	struct termios raw = exec->found;
-
-	if (!exec->has_terminal || exec->is_raw)
-		return;
-	cfmakeraw(&raw);
-	exec->is_raw = tcsetattr(exec->context->in, TCSADRAIN, &raw) == 0;
+	if (exec->has_terminal)
+		raw_terminal_enter(&exec->terminal);
 }
 
 static void leave_raw(struct exec *exec)
 {
-	if (exec->is_raw)
-		tcsetattr(exec->context->in, TCSADRAIN, &exec->found);
-	exec->is_raw = false;
+	if (exec->has_terminal)
+		raw_terminal_leave(&exec->terminal);
 }
 
 static void finish(struct exec *exec, int status)
@@ -153,6 +146,8 @@ static void on_output(void *arg, unsigned channel, struct bytes data)
 {
 	struct exec *exec = arg;
 
+	if (exec->has_terminal)
+		raw_terminal_watch(&exec->terminal.changes, data);
 	if (exec->is_over || exec->outputs[channel].fd < 0)
 		job_client_consumed(exec->job, channel, data.size);
 	else if (exec->command->filters[channel])
@@ -215,7 +210,8 @@ static void on_link(void *arg, bool lost)
 static void tell_lost(struct exec *exec)
 {
 	exec->was_told_lost = true;
-	leave_raw(exec); /* Ctrl-C is ours until it is back */
+	if (exec->has_terminal)
+		raw_terminal_pause(&exec->terminal); /* Ctrl-C is ours until it is back */
 	context_say(exec->context,
 		    "loopsyctl: the link to %s is lost: waiting for it, the command runs on",
 		    exec->command->peer);
@@ -266,11 +262,12 @@ static void interrupt(struct exec *exec)
 
 static void resize(struct exec *exec)
 {
-	struct winsize size;
+	unsigned rows, cols;
 
-	if (exec->has_terminal && ioctl(exec->context->in, TIOCGWINSZ, &size) == 0 &&
-	    size.ws_row > 0 && size.ws_col > 0)
-		job_client_resize(exec->job, size.ws_row, size.ws_col);
+	if (!exec->has_terminal)
+		return;
+	raw_terminal_get_size(&exec->terminal, &rows, &cols);
+	job_client_resize(exec->job, rows, cols);
 }
 
 static void take_signals(struct exec *exec, int fd)
@@ -421,6 +418,15 @@ static int follow(struct exec *exec, const struct args_job_start *args)
 	return exec->status;
 }
 
+/* The one that keys come from, also if the output goes elsewhere. */
+static int open_terminal(struct exec *exec)
+{
+	int out = fileno(exec->context->out);
+
+	return raw_terminal_init(&exec->terminal, exec->context->in,
+				 isatty(out) ? out : exec->context->in);
+}
+
 int cmd_exec_follow(const struct context *context, struct remote *remote,
 		    const struct exec_command *command)
 {
@@ -438,8 +444,10 @@ int cmd_exec_follow(const struct context *context, struct remote *remote,
 		return EXEC_FAILURE;
 	}
 	args.job |= 1; /* not 0 */
-	exec.has_terminal = (args.flags & JOB_TTY) && tcgetattr(context->in, &exec.found) == 0;
+	exec.has_terminal = (args.flags & JOB_TTY) && open_terminal(&exec) == 0;
 	status = follow(&exec, &args);
+	if (exec.has_terminal)
+		raw_terminal_deinit(&exec.terminal);
 	job_client_free(exec.job);
 	return status;
 }

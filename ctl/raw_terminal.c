@@ -180,7 +180,7 @@ int raw_terminal_enter(struct raw_terminal *terminal)
 	cfmakeraw(&raw);
 	if (tcsetattr(terminal->in, TCSADRAIN, &raw) < 0)
 		return -errno;
-	terminal->is_raw = true;
+	terminal->is_raw = terminal->is_taken = true;
 	return 0;
 }
 
@@ -188,13 +188,20 @@ void raw_terminal_leave(struct raw_terminal *terminal)
 {
 	struct buffer out = {0};
 
-	if (!terminal->is_raw)
+	if (!terminal->is_taken)
 		return;
+	terminal->is_taken = false;
 	if (raw_terminal_take_back(&terminal->changes, &out) == 0)
 		raw_terminal_write(terminal, (struct bytes){out.data, out.size});
 	buffer_deinit(&out);
+	raw_terminal_pause(terminal);
+}
+
+void raw_terminal_pause(struct raw_terminal *terminal)
+{
 	/* Not waiting for output: a terminal that is stopped must not keep us. */
-	tcsetattr(terminal->in, TCSANOW, &terminal->found);
+	if (terminal->is_raw)
+		tcsetattr(terminal->in, TCSANOW, &terminal->found);
 	terminal->is_raw = false;
 }
 

@@ -33,6 +33,7 @@ int raw_terminal_take_back(struct raw_terminal_changes *changes, struct buffer *
 struct raw_terminal {
 	int in, out; /* both are the terminal; the latter is opened here and does not block */
 	bool is_raw;
+	bool is_taken; /* it was entered, and not left since: paused at most */
 	struct termios found;
 	struct raw_terminal_changes changes;
 };
@@ -45,6 +46,8 @@ void raw_terminal_deinit(struct raw_terminal *terminal);
 int raw_terminal_enter(struct raw_terminal *terminal);
 /* Leaves the terminal as it was found. Not being raw is fine. */
 void raw_terminal_leave(struct raw_terminal *terminal);
+/* Keys are this program's until it is entered again; what was written to it stays as it is. */
+void raw_terminal_pause(struct raw_terminal *terminal);
 /* 24 x 80 if it does not say. */
 void raw_terminal_get_size(const struct raw_terminal *terminal, unsigned *ret_rows,
 			   unsigned *ret_cols);
