@@ -10,10 +10,9 @@
 #include "daemon/jobs/spawn.h"
 #include "daemon/jobs/spool.h"
 
-#define JOB_KILL_MS    5000  /* from SIGHUP or SIGTERM to SIGKILL */
-#define JOB_STOP_MS    1500  /* the same when the daemon ends */
-#define JOB_FINISHED   100   /* finished jobs of a peer that are kept, and retired ones */
-#define JOB_RETIRED_MS 60000 /* how long */
+#define JOB_KILL_MS  5000 /* from SIGHUP or SIGTERM to SIGKILL */
+#define JOB_STOP_MS  1500 /* the same when the daemon ends */
+#define JOB_FINISHED 100  /* finished jobs of a peer that are kept, and as many retired ones */
 
 enum job_phase {
 	JOB_STARTING, /* a thread is at it */
