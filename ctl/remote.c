@@ -241,7 +241,7 @@ static int take_reply(struct remote *remote, const struct frame *frame)
 		return -EBADMSG;
 	handler = call->handler;
 	arg = call->arg;
-	if (reply.error == 0 && (call->op->flags & OP_STREAMS)) {
+	if (reply.error == 0 && op_reply_streams(call->op, reply.result)) {
 		call->streams = true;
 	} else {
 		unlink_call(call);

@@ -26,7 +26,7 @@ struct remote_reply {
 };
 
 struct remote_handler {
-	/* The answer. After it the call is gone, unless it succeeded and the operation streams. */
+	/* The answer. After it the call is gone, unless op_reply_streams. */
 	void (*reply)(void *arg, const struct remote_reply *reply);
 	/* Stream data, valid during the call; remote_consumed gives credit for it. */
 	void (*data)(void *arg, unsigned channel, struct bytes data);
@@ -42,8 +42,9 @@ struct remote *remote_free(struct remote *remote);
 /* For requests to loopsyd itself, while no call is under way. */
 struct local_client *remote_client(struct remote *remote);
 
-/* Asks a peer; `args` is the operation's struct and copied. `handler` may be NULL, if nobody wants
- * to know. Returns 0 or -errno (nothing is called then). `ret_call` may be NULL. */
+/* Asks a peer ("": this machine itself); `args` is the operation's struct and copied. `handler` may
+ * be NULL, if nobody wants to know. Returns 0 or -errno (nothing is called then). `ret_call` may be
+ * NULL. */
 int remote_call(struct remote *remote, const char *peer, uint16_t op, const void *args,
 		const struct remote_handler *handler, void *arg, struct remote_call **ret_call);
 /* So many bytes of a stream are dealt with. */

@@ -438,9 +438,15 @@ static void on_ctl_pair_answer(void *arg, struct control_call *call,
 
 static void on_ctl_call(void *arg, struct control_call *call, const struct args_ctl_call *args)
 {
-	struct paired *paired = take_peer(arg, call, args->peer);
+	struct daemon *daemon = arg;
 	struct net_peer_status status;
+	struct paired *paired;
 
+	if (args->peer.size == 0) {
+		relay_call(net_self_transport(daemon->net), "", "", call, args);
+		return;
+	}
+	paired = take_peer(daemon, call, args->peer);
 	if (!paired)
 		return;
 	net_peer_get_status(paired->net, &status);

@@ -230,7 +230,9 @@ static int open_directory(void *arg, struct bytes path)
 
 static const char *peer_name(void *arg, const void *peer)
 {
-	return net_peer_name(peer);
+	struct daemon *daemon = arg;
+
+	return net_is_self(daemon->net, peer) ? daemon->name : net_peer_name(peer);
 }
 
 static int start_jobs(struct daemon *daemon, const struct daemon_options *given,
@@ -280,6 +282,8 @@ static int start_net(struct daemon *daemon, struct failure *failure)
 	};
 	int error = net_new(&daemon->net, &net);
 
+	if (error == 0)
+		error = net_open_self(daemon->net);
 	if (error < 0)
 		return failure_set(failure, error, "cannot start the network side: %s",
 				   strerror(-error));

@@ -26,7 +26,7 @@ struct relayed {
 	const struct op *op;
 	bool streams; /* the caller has the reply, and data follows */
 	char *why;
-	char peer[]; /* name */
+	char peer[]; /* its name, for people */
 };
 
 static void relayed_free(struct relayed *relayed)
@@ -153,11 +153,15 @@ static void on_cancelled(void *arg)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
-/* What loopsyctl may ask: files are the mount's. */
-static bool is_relayed(const struct op *op)
+/* What loopsyctl may ask: files are the mount's, and what is local is asked of nobody else. */
+static bool is_relayed(const struct op *op, bool is_self)
 {
-	return op && !(op->flags & OP_EVENT) &&
-	       (op->permission == PERMISSION_EXEC || op->number == OP_WATCH);
+	const uint16_t asked = PERMISSION_EXEC | PERMISSION_KV | PERMISSION_MSG;
+
+	if (!op || (op->flags & OP_EVENT))
+		return false;
+	return (op->permission & asked) || op->number == OP_WATCH ||
+	       (is_self && op->permission == PERMISSION_LOCAL);
 }
 
 /* The args, decoded; their bytes point into `bytes`. Returns 0 or -errno. */
@@ -206,12 +210,13 @@ void relay_call(struct transport *transport, const char *peer, const char *why,
 		struct control_call *call, const struct args_ctl_call *args)
 {
 	const struct op *op = op_find(&ops_peer, args->op);
+	bool is_self = peer[0] == '\0';
 	struct relayed *relayed;
 	const char *error;
 	void *decoded;
 	int r;
 
-	if (!is_relayed(op)) {
+	if (!is_relayed(op, is_self)) {
 		control_fail(call, -EINVAL, "operation %u is not one to ask of a peer from here",
 			     (unsigned)args->op);
 		return;
@@ -221,7 +226,7 @@ void relay_call(struct transport *transport, const char *peer, const char *why,
 		control_fail(call, r, "arguments of %s: %s", op->name, error);
 		return;
 	}
-	relayed = relayed_new(transport, peer, why, call, op);
+	relayed = relayed_new(transport, is_self ? "this machine" : peer, why, call, op);
 	if (!relayed) {
 		control_fail(call, -ENOMEM, "out of memory");
 		free(decoded);

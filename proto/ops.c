@@ -1,5 +1,7 @@
 #include "proto/ops.h"
 
+#include <string.h>
+
 const struct op *op_find(const struct op_table *table, uint64_t number)
 {
 	size_t low = 0;
@@ -16,4 +18,17 @@ const struct op *op_find(const struct op_table *table, uint64_t number)
 			high = middle;
 	}
 	return NULL;
+}
+
+bool op_reply_streams(const struct op *op, const void *result)
+{
+	if (!(op->flags & OP_STREAMS))
+		return false;
+	for (unsigned i = 0; i < op->result->n_fields; i++) {
+		const struct field *field = &op->result->fields[i];
+
+		if (field->kind == FIELD_BOOL && strcmp(field->name, "more") == 0)
+			return *(const bool *)((const char *)result + field->offset);
+	}
+	return true;
 }

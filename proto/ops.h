@@ -23,7 +23,7 @@ enum permission {
 	PERMISSION_EXEC = 1 << 3,
 	PERMISSION_KV = 1 << 4,
 	PERMISSION_MSG = 1 << 5,
-	PERMISSION_LOCAL = 1 << 15, /* only over the local control socket */
+	PERMISSION_LOCAL = 1 << 15, /* only this machine's own user; granted to no peer */
 };
 
 enum op_flags {
@@ -52,6 +52,10 @@ struct op_table {
 
 /* The operation of that number, or NULL. */
 const struct op *op_find(const struct op_table *table, uint64_t number);
+
+/* Whether stream data follows this reply. By convention the result's `more` says so; without such a
+ * field it is certain where the operation has streams at all. */
+bool op_reply_streams(const struct op *op, const void *result);
 
 #define OP_NUMBER(number, NAME, name, permission, flags, summary)  OP_##NAME = number,
 #define OP_DECLARE(number, NAME, name, permission, flags, summary)                                 \

@@ -197,11 +197,12 @@ RECORD_DECLARE(ctl_option)
 /* --- what a peer is asked --------------------------------------------------------------------- */
 
 /*
- * Asks a peer, as the mount does: `op` is an operation of ops_peer.h with permission exec or one
- * that streams (jobs, changes), `args` its encoded args; the reply is its encoded result, or its
- * error. Streams go through: data frames with this request's id and the peer's channels, given
- * credit by the caller as between peers (OPS_CTL_WINDOW bytes at first), and an end frame; a CANCEL
- * gives the call up, and so does the end of the connection.
+ * Asks a peer, as the mount does; an empty name asks this machine's own rooms the same way. `op` is
+ * an operation of ops_peer.h with permission exec, kv or msg or one that streams (jobs, changes),
+ * of this machine also one with permission local; `args` its encoded args; the reply is its encoded
+ * result, or its error. Streams go through: data frames with this request's id and the peer's
+ * channels, given credit by the caller as between peers (OPS_CTL_WINDOW bytes at first), and an end
+ * frame; a CANCEL gives the call up, and so does the end of the connection.
  */
 #define RECORD_args_ctl_call(F, O, X)                                                              \
 	F(X, TEXT, peer, OPS_CTL_NAME_MAX)                                                         \

@@ -8,20 +8,6 @@
 #include "daemon/net/limits.h"
 #include "proto/errors.h"
 
-/* By convention: whether data follows is the result's `more`, and certain without such a field. */
-static bool result_has_more(const struct op *op, const void *result)
-{
-	if (!(op->flags & OP_STREAMS))
-		return false;
-	for (unsigned i = 0; i < op->result->n_fields; i++) {
-		const struct field *field = &op->result->fields[i];
-
-		if (field->kind == FIELD_BOOL && strcmp(field->name, "more") == 0)
-			return *(const bool *)((const char *)result + field->offset);
-	}
-	return true;
-}
-
 static bool has_payload(const struct record *record)
 {
 	return record->n_fields > 0 && record->fields[record->n_fields - 1].kind == FIELD_PAYLOAD;
@@ -54,7 +40,7 @@ static int take_result(struct transport_call *call, struct bytes body, struct ch
 	if (r < 0)
 		goto out;
 	reply.frame = held;
-	reply.more = result_has_more(call->op, client->result);
+	reply.more = op_reply_streams(call->op, client->result);
 	client_call_drop_message(call);
 	if (reply.more) {
 		call->state = CALL_STREAMING;

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/net/outbox.h"
+#include "daemon/net/link_private.h"
 
 #define READ_STEP     (16 * 1024) /* when no frame's length is known */
 #define READ_BEYOND   64          /* bytes of the next frame: its length and a small header */
@@ -38,68 +38,46 @@
 #define QUIET_SIZE    (1024 * 1024) /* less moved between two pings: the link is idle */
 #define BULK_RECEIVED (64 * 1024)   /* more than that before a pong: it had to wait */
 
-enum ping_state { PING_NONE, PING_WANTED, PING_SENT, PING_DOUBTED };
-
-struct link {
-	struct conn_room *room;
-	struct conn *conn; /* no more ours once is_dead */
-	const struct link_handler *handler;
-	void *arg;
-	struct link_times times;
-	unsigned n_busy; /* calls of ours on the stack: freed by the last */
-	bool is_dead;
-	bool is_over_mark;
-
-	struct outbox outbox;
-	bool owes_pong;
-	uint64_t pong_token;
-
-	struct chunk *chunk; /* owned */
-	size_t start, end;   /* what is in it and not parsed yet */
-
-	uv_timer_t timer;
-	enum ping_state ping;
-	uint64_t ping_token;
-	uint64_t ping_at_us;
-	bool ping_was_alone; /* nothing was queued when it left */
-	bool ping_saw_bulk;
-	bool has_received; /* since the ping */
-	uint64_t received; /* bytes, likewise */
-	uint64_t rtt_us;
-
-	uint64_t rate, rate_bytes, rate_since_us;
-	size_t moved;  /* bytes both ways since the last ping */
-	bool was_loud; /* more than QUIET_SIZE, and memory was not given back since */
-};
-
 static uint64_t now_us(void)
 {
 	return uv_hrtime() / 1000;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
 	struct link *link = handle->data;
 	struct conn_room *room = link->room;
 
+	if (--link->n_handles > 0)
+		return;
 	free(link);
 	conn_room_drop(room);
 }
 
-static void release(struct link *link)
+void link_release(struct link *link)
 {
 	if (--link->n_busy > 0 || !link->is_dead)
 		return;
-	uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&link->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&link->turn, on_handle_closed);
 }
 
 static void die(struct link *link)
 {
 	link->is_dead = true;
 	uv_timer_stop(&link->timer);
+	uv_idle_stop(&link->turn);
 	outbox_clear(&link->outbox);
 	link->chunk = chunk_unref(link->chunk);
 	link->n_busy--; /* the owner has no link any more */
+}
+
+static void wake(struct link *link)
+{
+	if (link->conn)
+		conn_want_space(link->conn);
+	else
+		link_twin_wake(link);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -169,6 +147,11 @@ static bool send_batch(struct link *link)
 /* Gives the conn what it takes at once, to be sent while it closes. */
 static void say_goodbye(struct link *link)
 {
+	if (!link->conn) {
+		link_twin_part(link);
+		die(link);
+		return;
+	}
 	while (send_batch(link) && conn_output_size(link->conn) < CONN_OUTPUT_LOW)
 		;
 	conn_close(link->conn);
@@ -182,7 +165,7 @@ void link_fail(struct link *link, int error, const char *why)
 	link->n_busy++;
 	say_goodbye(link);
 	link->handler->closed(link->arg, link, error, why);
-	release(link);
+	link_release(link);
 }
 
 void link_close(struct link *link)
@@ -191,7 +174,15 @@ void link_close(struct link *link)
 		return;
 	link->n_busy++;
 	say_goodbye(link);
-	release(link);
+	link_release(link);
+}
+
+void link_tell_drained(struct link *link)
+{
+	if (link->is_dead || !link->is_over_mark || link->outbox.size >= LINK_QUEUE_MARK / 2)
+		return;
+	link->is_over_mark = false;
+	link->handler->drained(link->arg, link);
 }
 
 static void on_space(void *arg, struct conn *conn)
@@ -201,11 +192,8 @@ static void on_space(void *arg, struct conn *conn)
 	link->n_busy++;
 	while (!link->is_dead && conn_output_size(conn) < CONN_OUTPUT_LOW && send_batch(link))
 		;
-	if (!link->is_dead && link->is_over_mark && link->outbox.size < LINK_QUEUE_MARK / 2) {
-		link->is_over_mark = false;
-		link->handler->drained(link->arg, link);
-	}
-	release(link);
+	link_tell_drained(link);
+	link_release(link);
 }
 
 void link_push(struct link *link, struct message *message)
@@ -215,7 +203,7 @@ void link_push(struct link *link, struct message *message)
 	outbox_push(&link->outbox, message);
 	if (link->outbox.size >= LINK_QUEUE_MARK)
 		link->is_over_mark = true;
-	conn_want_space(link->conn);
+	wake(link);
 }
 
 int link_push_frame(struct link *link, const struct frame *frame)
@@ -238,7 +226,7 @@ void link_take_back(struct link *link, struct message *message)
 void link_want_drained(struct link *link)
 {
 	link->is_over_mark = true;
-	conn_want_space(link->conn);
+	wake(link);
 }
 
 /* --- pings ------------------------------------------------------------------------------------ */
@@ -250,7 +238,7 @@ static void want_ping(struct link *link)
 	if (link->ping == PING_NONE)
 		link->ping = PING_WANTED;
 	uv_timer_start(&link->timer, on_timer, link->times.pong_ms, 0);
-	conn_want_space(link->conn);
+	wake(link);
 }
 
 /* After a copy the heap is as large as the copy's buffers (main.c keeps malloc from giving it back
@@ -367,10 +355,9 @@ static int make_room(struct link *link, size_t size)
 	return 0;
 }
 
-static void take_frame(struct link *link, struct bytes bytes)
+void link_take_frame(struct link *link, struct bytes bytes, struct chunk *chunk)
 {
 	const char *error = "malformed";
-	struct chunk *chunk;
 	struct frame frame;
 	char why[128];
 
@@ -383,13 +370,13 @@ static void take_frame(struct link *link, struct bytes bytes)
 	case FRAME_PING:
 		link->owes_pong = true; /* one is owed, however many pings come */
 		link->pong_token = frame.id;
-		conn_want_space(link->conn);
+		wake(link);
 		return;
 	case FRAME_PONG:
 		on_pong(link, frame.id);
 		return;
 	default:
-		chunk = chunk_ref(link->chunk);
+		chunk_ref(chunk);
 		link->handler->frame(link->arg, link, &frame, chunk);
 		chunk_unref(chunk);
 	}
@@ -416,7 +403,7 @@ static size_t take_frames(struct link *link)
 		link->start += size;
 		rest.data += FRAME_LENGTH_SIZE;
 		rest.size = size - FRAME_LENGTH_SIZE;
-		take_frame(link, rest);
+		link_take_frame(link, rest, link->chunk);
 	}
 	return 0;
 }
@@ -441,7 +428,7 @@ static void on_input(void *arg, struct conn *conn)
 		count_received(link, (size_t)n);
 		size = take_frames(link);
 	}
-	release(link);
+	link_release(link);
 }
 
 static void on_closed(void *arg, struct conn *conn, int error, const char *why)
@@ -453,7 +440,7 @@ static void on_closed(void *arg, struct conn *conn, int error, const char *why)
 		die(link);
 		link->handler->closed(link->arg, link, error, why);
 	}
-	release(link);
+	link_release(link);
 }
 
 static const struct conn_handler conn_handler = {
@@ -462,23 +449,34 @@ static const struct conn_handler conn_handler = {
     .closed = on_closed,
 };
 
-int link_new(struct conn_room *room, struct conn *conn, const struct link_times *times,
-	     const struct link_handler *handler, void *arg, struct link **ret_link)
+struct link *link_alloc(struct conn_room *room, const struct link_handler *handler, void *arg)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
 	if (!link)
-		return -ENOMEM;
+		return NULL;
 	link->room = room;
-	link->conn = conn;
 	link->handler = handler;
 	link->arg = arg;
-	link->times = *times;
 	link->n_busy = 1; /* the owner's */
 	outbox_init(&link->outbox);
 	uv_timer_init(room->loop, &link->timer);
+	uv_idle_init(room->loop, &link->turn);
 	conn_room_hold(room);
-	link->timer.data = link;
+	link->timer.data = link->turn.data = link;
+	link->n_handles = 2;
+	return link;
+}
+
+int link_new(struct conn_room *room, struct conn *conn, const struct link_times *times,
+	     const struct link_handler *handler, void *arg, struct link **ret_link)
+{
+	struct link *link = link_alloc(room, handler, arg);
+
+	if (!link)
+		return -ENOMEM;
+	link->conn = conn;
+	link->times = *times;
 	conn_set_handler(conn, &conn_handler, link);
 	*ret_link = link;
 	return 0;
@@ -512,5 +510,5 @@ uint64_t link_rate(const struct link *link)
 
 const char *link_address(const struct link *link)
 {
-	return conn_address(link->conn);
+	return link->conn ? conn_address(link->conn) : "";
 }

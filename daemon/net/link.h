@@ -1,6 +1,7 @@
 /*
- * Link: frames over one conn with an authenticated peer, both ways, and the pings that tell
- * whether the other end is there. What the frames mean is net_peer's, client's and session's.
+ * Link: frames over one conn with an authenticated peer (or within this process), both ways, and
+ * the pings that tell whether the other end is there. What the frames mean is net_peer's, client's
+ * and session's.
  */
 #ifndef DAEMON_NET_LINK_H
 #define DAEMON_NET_LINK_H
@@ -39,6 +40,15 @@ int link_new(struct conn_room *room, struct conn *conn, const struct link_times 
 /* Takes in what the conn has read already; to be called once all is ready for frames. The link may
  * be gone after it. */
 void link_start(struct link *link);
+
+/*
+ * Two links, each the other's other end: what is pushed to one comes to the handler of the other,
+ * later, through the codec as from a socket. They need no link_start and are always there: `closed`
+ * is called only for link_fail, and who fails one closes both. Returns 0 or -ENOMEM.
+ */
+int link_new_twins(struct conn_room *room, const struct link_handler *handler, void *arg,
+		   const struct link_handler *other_handler, void *other_arg,
+		   struct link **ret_link, struct link **ret_other);
 
 /* Queues; the link holds a reference of its own until it is sent or the link is gone. */
 void link_push(struct link *link, struct message *message);

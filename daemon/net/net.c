@@ -149,6 +149,9 @@ void net_close(struct net *net, void (*closed)(void *arg), void *arg)
 	net->listener = NULL;
 	while (!TAILQ_EMPTY(&net->peers))
 		net_peer_remove(TAILQ_FIRST(&net->peers), false);
+	if (net->self)
+		self_close(net->self);
+	net->self = NULL;
 	uv_close((uv_handle_t *)&net->clock, on_clock_closed);
 }
 
@@ -180,6 +183,29 @@ int net_listen(struct net *net, bool lan, uint16_t port)
 	listener_free(net->listener);
 	net->listener = listener;
 	return 0;
+}
+
+int net_open_self(struct net *net)
+{
+	struct self_options options = {
+	    .room = &net->room,
+	    .ops = net->ops,
+	    .services = net->services,
+	    .n_services = net->n_services,
+	    .io_timeout_ms = net->times.io_timeout,
+	};
+
+	return self_new(&net->self, &options);
+}
+
+struct transport *net_self_transport(struct net *net)
+{
+	return net->self ? self_transport(net->self) : NULL;
+}
+
+bool net_is_self(const struct net *net, const void *peer)
+{
+	return net->self == peer;
 }
 
 const char *net_listen_address(const struct net *net, size_t i)

@@ -118,6 +118,15 @@ const char *net_listen_address(const struct net *net, size_t i);
 /* The port listened on, or 0. */
 uint16_t net_listen_port(const struct net *net);
 
+/* Lets this machine ask its own rooms: opens them a session of its own user's (self.h). Returns 0,
+ * -ENOMEM or what a room said. */
+int net_open_self(struct net *net);
+/* How it asks them, as a peer is asked; NULL before net_open_self. Always up, until net_close. */
+struct transport *net_self_transport(struct net *net);
+
+/* Is that what session_peer says of its session? It is no net_peer. */
+bool net_is_self(const struct net *net, const void *peer);
+
 /* Whether a pairing window is open: only then strangers get further than the handshake. */
 void net_set_pairing(struct net *net, bool open);
 

@@ -10,6 +10,7 @@
 #include "daemon/net/dial.h"
 #include "daemon/net/link.h"
 #include "daemon/net/net.h"
+#include "daemon/net/self.h"
 #include "daemon/net/session.h"
 
 #define NET_VERSION    1 /* of the protocol */
@@ -35,6 +36,7 @@ struct net {
 	uint64_t instance; /* of this start of the daemon */
 	struct net_peers peers;
 	struct listener *listener; /* NULL: not listening */
+	struct self *self;         /* NULL: before net_open_self */
 	bool is_pairing;
 	uint64_t stranger_at; /* ms: the observer was told of one */
 	uv_poll_t clock; /* a timerfd that tells when the clock was set, or the machine slept */

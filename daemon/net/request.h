@@ -59,6 +59,9 @@ void request_reply(struct request *request, const void *result, void (*release)(
 /* Answers with an errno (negative). */
 void request_fail(struct request *request, int error);
 
+/* Is it this machine's own user's session (net_open_self), and no peer's? */
+bool session_is_local(const struct session *session);
+
 /* Whose session it is: the same for all sessions of one peer, and only to be compared. */
 const void *session_peer(const struct session *session);
 

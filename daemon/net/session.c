@@ -592,6 +592,11 @@ bool session_is_unused(const struct session *session)
 	return !session->is_used;
 }
 
+bool session_is_local(const struct session *session)
+{
+	return *session->options.permissions & PERMISSION_LOCAL;
+}
+
 const void *session_peer(const struct session *session)
 {
 	return session->options.arg;

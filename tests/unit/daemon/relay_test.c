@@ -78,7 +78,10 @@ static void on_call(void *arg, struct control_call *call, const struct args_ctl_
 {
 	struct world *world = arg;
 
-	relay_call(&world->transport, "desk", "no route", call, args);
+	if (args->peer.size == 0)
+		relay_call(&world->transport, "", "", call, args);
+	else
+		relay_call(&world->transport, "desk", "no route", call, args);
 }
 
 static const struct control_actions actions = {.ctl_call = on_call};
@@ -123,10 +126,10 @@ static void feed(struct world *world, const struct frame *frame, const struct re
 }
 
 /* CTL_CALL of that operation, as request 9. */
-static void ask(struct world *world, uint16_t op_number, const void *op_args)
+static void ask_peer(struct world *world, const char *peer, uint16_t op_number, const void *op_args)
 {
 	const struct op *op = op_find(&ops_peer, op_number);
-	struct args_ctl_call args = {.peer = control_text("desk"), .op = op_number};
+	struct args_ctl_call args = {.peer = control_text(peer), .op = op_number};
 	struct buffer buffer = {0};
 
 	cr_assert_eq(codec_encode(op->args, op_args, &buffer, NULL), 0);
@@ -134,6 +137,11 @@ static void ask(struct world *world, uint16_t op_number, const void *op_args)
 	feed(world, &(struct frame){.kind = FRAME_REQUEST, .id = 9, .op = OP_CTL_CALL},
 	     &args_ctl_call_record, &args);
 	buffer_deinit(&buffer);
+}
+
+static void ask(struct world *world, uint16_t op_number, const void *op_args)
+{
+	ask_peer(world, "desk", op_number, op_args);
 }
 
 static struct frame next(struct world *world)
@@ -281,6 +289,21 @@ Test(relay, says_in_words_why_a_call_failed)
 	ask(&world, OP_JOB_WAIT, &(struct args_job_wait){.job = 3});
 	world.handler->reply(world.arg, &(struct transport_reply){.error = -ENOENT});
 	expect_failure(&world, -ENOENT, "no such job on desk");
+	world_deinit(&world);
+}
+
+Test(relay, without_a_name_it_is_this_machine_that_is_asked)
+{
+	struct world world;
+
+	world_init(&world);
+	ask_peer(&world, "", OP_JOB_WAIT, &(struct args_job_wait){.job = 3});
+	cr_assert_eq(world.n_calls, 1);
+	world.handler->reply(world.arg, &(struct transport_reply){.error = -ENOENT});
+	expect_failure(&world, -ENOENT, "no such job on this machine");
+	ask_peer(&world, "", OP_UNLINK,
+		 &(struct args_unlink){.parent = 1, .name = control_text("x")});
+	expect_failure(&world, -EINVAL, "not one to ask");
 	world_deinit(&world);
 }
 
