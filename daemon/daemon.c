@@ -2,10 +2,10 @@
  * Starting and ending. Each step of the start has its counterpart; the end runs them backwards,
  * one after the other's handles are closed:
  *
- *     start:  home, lock, options, identity │ store │ serving side, jobs, net │ mount │ peers,
+ *     start:  home, lock, options, identity │ store │ serving side, jobs, kv, net │ mount │ peers,
  *             discovery, control socket, ready
  *     end:    control socket │ discovery │ pairing │ jobs' programs │ mount │ peers, net │ jobs │
- *             serving side │ audit │ store
+ *             kv │ serving side │ audit │ store
  *
  * Programs end while there are links, so that their clients hear of it.
  *
@@ -78,15 +78,26 @@ static void end_watch(void *arg)
 		end_serving(daemon);
 }
 
+static void end_kv(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->kv = NULL;
+	if (daemon->watch)
+		watch_room_stop(daemon->watch, end_watch, daemon);
+	else
+		end_watch(daemon);
+}
+
 static void end_jobs(void *arg)
 {
 	struct daemon *daemon = arg;
 
 	daemon->jobs = NULL;
-	if (daemon->watch)
-		watch_room_stop(daemon->watch, end_watch, daemon);
+	if (daemon->kv)
+		kv_close(daemon->kv, end_kv, daemon);
 	else
-		end_watch(daemon);
+		end_kv(daemon);
 }
 
 static void end_net(void *arg)
@@ -263,6 +274,42 @@ static int start_jobs(struct daemon *daemon, const struct daemon_options *given,
 	return 0;
 }
 
+static void identify(void *arg, const struct session *session, char ret_id[IDENTITY_ID_SIZE],
+		     const char **ret_name)
+{
+	struct daemon *daemon = arg;
+
+	*ret_name = NULL;
+	if (session_is_local(session)) {
+		strcpy(ret_id, daemon->identity->id);
+		return;
+	}
+	identity_fingerprint_id(net_peer_fingerprint(session_peer(session)), ret_id);
+	*ret_name = net_peer_name(session_peer(session));
+}
+
+static int start_kv(struct daemon *daemon, struct failure *failure)
+{
+	struct kv_options kv = {
+	    .loop = &daemon->loop,
+	    .thread = store_get_thread(daemon->store),
+	    .reader = store_get_reader(daemon->store),
+	    .db = store_get_db(daemon->store),
+	    .max_entries = (uint64_t)daemon->options->kv_max_entries,
+	    .max_bytes = (uint64_t)daemon->options->kv_max_bytes,
+	    .identify = identify,
+	    .told = paired_kv_told,
+	    .arg = daemon,
+	};
+	int error = kv_new(&kv, &daemon->kv);
+
+	if (error < 0)
+		return failure_set(failure, error, "cannot read the shared values: %s",
+				   strerror(-error));
+	daemon->services[daemon->n_services++] = *kv_service(daemon->kv);
+	return 0;
+}
+
 static int start_net(struct daemon *daemon, struct failure *failure)
 {
 	const struct options *options = daemon->options;
@@ -385,6 +432,8 @@ static int start(struct daemon *daemon, const struct daemon_options *given, stru
 		error = start_serve(daemon, failure);
 	if (error == 0)
 		error = start_jobs(daemon, given, failure);
+	if (error == 0)
+		error = start_kv(daemon, failure);
 	if (error == 0)
 		error = start_net(daemon, failure);
 	if (error == 0)

@@ -13,6 +13,7 @@
 #include "daemon/discovery/discovery.h"
 #include "daemon/instance.h"
 #include "daemon/jobs/jobs.h"
+#include "daemon/kv/kv.h"
 #include "daemon/mounting.h"
 #include "daemon/net/net.h"
 #include "daemon/options.h"
@@ -24,7 +25,7 @@
 
 struct paired;
 
-#define DAEMON_SERVICES 4
+#define DAEMON_SERVICES 8 /* at most */
 
 struct daemon {
 	uv_loop_t loop;
@@ -39,6 +40,7 @@ struct daemon {
 	struct audit *audit;
 	struct serve *serve;
 	struct jobs *jobs;
+	struct kv *kv;
 	struct watch_room *watch;
 	struct service services[DAEMON_SERVICES]; /* what peers are served by */
 	size_t n_services;

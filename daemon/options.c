@@ -76,6 +76,11 @@ const struct options_info options_table[] = {
     {"exec_deny", OPTIONS_WORDS, AT(exec_deny), 0, 0, NULL, "",
      "names of commands that peers may not run, separated by commas"},
 
+    {"kv_max_entries", OPTIONS_NUMBER, AT(kv_max_entries), 0, 100000000, NULL, "1000000",
+     "shared values that one machine may keep here, this one included"},
+    {"kv_max_bytes", OPTIONS_BYTES, AT(kv_max_bytes), 0, 1024 * GIB, NULL, "1G",
+     "bytes of keys and values that one machine may keep here, this one included"},
+
     {"pool_threads", OPTIONS_NUMBER, AT(pool_threads), 2, 128, NULL, "16",
      "threads that do disk work for peers; one peer uses at most half of them"},
     {"audit_max_size", OPTIONS_BYTES, AT(audit_max_size), 64 * KIB, GIB, NULL, "16M",

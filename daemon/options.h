@@ -62,6 +62,10 @@ struct options {
 	int64_t job_time_limit_ms;
 	char *exec_allow, *exec_deny; /* names, separated by commas */
 
+	/* Shared values that one machine may keep here. */
+	int64_t kv_max_entries;
+	int64_t kv_max_bytes; /* of keys and values */
+
 	int64_t pool_threads;
 	int64_t audit_max_size; /* bytes of one file */
 	int64_t audit_keep;     /* older files */

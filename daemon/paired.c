@@ -286,6 +286,8 @@ static void on_answered(void *arg, struct net_peer *peer, const struct op *op, i
 
 	if (op->number >= OP_JOB_START && op->number <= OP_JOB_EVENTS && !denied)
 		return; /* jobs have lines of their own */
+	if (op->number >= OP_KV_SET && op->number <= OP_KV_RENAME && error == 0)
+		return; /* so have changes of values */
 	if (denied)
 		audit_counts_deny(paired->counts, op->number, op->name);
 	else
@@ -319,6 +321,22 @@ void paired_job_told(void *arg, const char *peer, const struct job_info *info, i
 
 	audit_write(daemon->audit, peer, has_ended ? "exec-end" : "exec", outcome, duration_ms,
 		    describe_job(info, has_ended));
+}
+
+void paired_kv_told(void *arg, const struct kv_told *told)
+{
+	struct daemon *daemon = arg;
+	struct bytes key = told->key, new_key = told->new_key;
+	json_t *detail = json_object();
+
+	json_object_set_new(detail, "op", json_string(told->what));
+	json_object_set_new(detail, "key", json_stringn((const char *)key.data, key.size));
+	if (new_key.size > 0)
+		json_object_set_new(detail, "new_key",
+				    json_stringn((const char *)new_key.data, new_key.size));
+	json_object_set_new(detail, "version", json_integer((json_int_t)told->version));
+	json_object_set_new(detail, "size", json_integer((json_int_t)told->size));
+	audit_write(daemon->audit, told->peer, "kv", "ok", told->duration_ms, detail);
 }
 
 static void on_pairing(void *arg, struct pair_stream *stream)

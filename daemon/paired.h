@@ -42,6 +42,8 @@ int paired_resolve(void *arg, const char *text, char ret_address[STORE_ADDRESS_T
 /* What jobs tells (jobs_options.told): into the audit log. */
 void paired_job_told(void *arg, const char *peer, const struct job_info *info, int error,
 		     int64_t duration_ms);
+/* A shared value was changed here: to the audit log. */
+void paired_kv_told(void *arg, const struct kv_told *told);
 /* A machine announces itself. */
 void paired_announced(struct daemon *daemon, const struct discovery_service *service);
 /* The mount's status text of one peer (paired) or of this machine (NULL). */

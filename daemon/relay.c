@@ -68,7 +68,7 @@ static void fail(struct relayed *relayed, int error)
 		return;
 	}
 	if (!format)
-		format = ops_jobs_error(relayed->op->number, error);
+		format = ops_peer_error(relayed->op->number, error);
 	at = format ? strstr(format, "%s") : NULL;
 	if (at)
 		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - format), format, relayed->peer,

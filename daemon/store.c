@@ -14,7 +14,7 @@
 
 struct store {
 	sqlite3 *db; /* the thread's, but for the loads at the start */
-	struct store_thread *thread;
+	struct store_thread *thread, *reader;
 	void (*closed)(void *data);
 	void *closed_data;
 };
@@ -41,6 +41,69 @@ static int make_file(const char *path, struct failure *failure)
 	return r;
 }
 
+static void on_closed(void *data)
+{
+	struct store *store = data;
+
+	if (store->closed)
+		store->closed(store->closed_data);
+	free(store);
+}
+
+/* SQLite's own words, or what is as good. */
+static int complain(sqlite3 *db, int r, const char *path, struct failure *failure)
+{
+	return failure_set(failure, r, "%.200s: %.256s", path,
+			   db ? sqlite3_errmsg(db) : "out of memory");
+}
+
+static int open_db(const char *path, int flags, const char *pragmas, sqlite3 **ret_db,
+		   struct failure *failure)
+{
+	sqlite3 *db = NULL;
+	int r = store_thread_errno(
+	    sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW, NULL));
+
+	if (r == 0) {
+		sqlite3_busy_timeout(db, 5000);
+		r = store_thread_errno(sqlite3_exec(db, pragmas, NULL, NULL, NULL));
+	}
+	if (r < 0) {
+		complain(db, r, path, failure);
+		sqlite3_close(db);
+		return r;
+	}
+	*ret_db = db;
+	return 0;
+}
+
+static int start_thread(uv_loop_t *loop, sqlite3 *db, struct store_thread **ret_thread,
+			struct failure *failure)
+{
+	int r = store_thread_new(loop, db, ret_thread);
+
+	if (r < 0)
+		failure_set(failure, r, "cannot start the store's thread: %s", strerror(-r));
+	return r;
+}
+
+static void on_reader_closed(void *data)
+{
+	struct store *store = data;
+
+	store_thread_close(store->thread, on_closed, store);
+}
+
+static int open_reader(uv_loop_t *loop, const char *path, struct store *store,
+		       struct failure *failure)
+{
+	sqlite3 *db;
+	int r = open_db(path, SQLITE_OPEN_READONLY,
+			"PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2048", &db, failure);
+
+	return r < 0 ? r : start_thread(loop, db, &store->reader, failure);
+}
+
 int store_open(uv_loop_t *loop, const char *path, struct store **ret_store, struct failure *failure)
 {
 	struct failure why = {""};
@@ -52,58 +115,56 @@ int store_open(uv_loop_t *loop, const char *path, struct store **ret_store, stru
 	store = calloc(1, sizeof(*store));
 	if (!store)
 		return -ENOMEM;
-	r = store_thread_errno(sqlite3_open_v2(
-	    path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW,
-	    NULL));
-	if (r == 0) {
-		sqlite3_busy_timeout(store->db, 5000);
-		r = store_thread_errno(sqlite3_exec(store->db,
-						    "PRAGMA journal_mode = WAL;"
-						    "PRAGMA synchronous = FULL;"
-						    "PRAGMA foreign_keys = ON;"
-						    "PRAGMA trusted_schema = OFF;"
-						    "PRAGMA cache_size = -512",
-						    NULL, NULL, NULL));
-	}
+	r = open_db(path, SQLITE_OPEN_READWRITE,
+		    "PRAGMA journal_mode = WAL;"
+		    "PRAGMA synchronous = FULL;"
+		    "PRAGMA foreign_keys = ON;"
+		    "PRAGMA trusted_schema = OFF;"
+		    "PRAGMA cache_size = -2048",
+		    &store->db, failure);
 	if (r < 0)
-		failure_set(&why, r, "%.256s", store->db ? sqlite3_errmsg(store->db) : "no memory");
-	else
-		r = store_schema_migrate(store->db, &why);
+		goto fail;
+	r = store_schema_migrate(store->db, &why);
 	if (r < 0) {
 		failure_set(failure, r, "%.200s: %.256s", path, why.text);
 		sqlite3_close(store->db);
-		free(store);
-		return r;
+		goto fail;
 	}
-	r = store_thread_new(loop, store->db, &store->thread);
+	r = start_thread(loop, store->db, &store->thread, failure);
+	if (r < 0)
+		goto fail;
+	r = open_reader(loop, path, store, failure);
 	if (r < 0) {
-		failure_set(failure, r, "cannot start the store's thread: %s", strerror(-r));
-		free(store);
+		store_thread_close(store->thread, on_closed, store);
 		return r;
 	}
 	*ret_store = store;
 	return 0;
-}
-
-static void on_closed(void *data)
-{
-	struct store *store = data;
-
-	if (store->closed)
-		store->closed(store->closed_data);
+fail:
 	free(store);
+	return r;
 }
 
 void store_close(struct store *store, void (*closed)(void *data), void *data)
 {
 	store->closed = closed;
 	store->closed_data = data;
-	store_thread_close(store->thread, on_closed, store);
+	store_thread_close(store->reader, on_reader_closed, store);
 }
 
 struct store_thread *store_get_thread(struct store *store)
 {
 	return store->thread;
+}
+
+sqlite3 *store_get_db(struct store *store)
+{
+	return store->db;
+}
+
+struct store_thread *store_get_reader(struct store *store)
+{
+	return store->reader;
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */

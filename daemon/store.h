@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sqlite3.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -61,8 +62,14 @@ int store_open(uv_loop_t *loop, const char *path, struct store **ret_store,
 /* Waits for nothing: writes what was asked for, then frees the store and calls closed(data). */
 void store_close(struct store *store, void (*closed)(void *data), void *data);
 
-/* The thread, for others who have something to write (audit). */
+/* The thread, for others who have something to write (audit, kv). */
 struct store_thread *store_get_thread(struct store *store);
+/* Another one, with a connection that can only read: what waits there does not wait for the disk to
+ * take what others change. It sees what is committed. */
+struct store_thread *store_get_reader(struct store *store);
+
+/* The connection, for others who have to load something: at the start, before the first change. */
+sqlite3 *store_get_db(struct store *store);
 
 /*
  * Reads all peers, in the order in which they were added; a pending one whose time is over at

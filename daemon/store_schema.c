@@ -7,7 +7,7 @@
 
 /*
  * The step at index i brings user_version i to i + 1. A step that was released is never changed:
- * the next one is appended (kv and messages will be such).
+ * the next one is appended.
  */
 static const char *const steps[] = {
     "CREATE TABLE peer ("
@@ -29,6 +29,27 @@ static const char *const steps[] = {
     " PRIMARY KEY (peer, position)"
     ");"
     "CREATE TABLE manual_address (address TEXT NOT NULL PRIMARY KEY);",
+
+    /* Keys are blobs, so that they are compared by their bytes. Times are ns since 1970. */
+    "CREATE TABLE kv ("
+    " id INTEGER PRIMARY KEY,"
+    " key BLOB NOT NULL UNIQUE,"
+    " version INTEGER NOT NULL,"
+    " size INTEGER NOT NULL,"
+    " writer TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL,"
+    " changed_ns INTEGER NOT NULL,"
+    " expires_ns INTEGER NOT NULL," /* 0: never */
+    " value BLOB NOT NULL"          /* the last: what is before it is read without it */
+    ");"
+    "CREATE INDEX kv_expires ON kv (expires_ns) WHERE expires_ns > 0;"
+    "CREATE TABLE kv_writer ("
+    " writer TEXT NOT NULL PRIMARY KEY,"
+    " entries INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL" /* of keys and values */
+    ") WITHOUT ROWID;"
+    "CREATE TABLE kv_state (version INTEGER NOT NULL);" /* of the last change */
+    "INSERT INTO kv_state VALUES (0);",
 };
 #define N_STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
 

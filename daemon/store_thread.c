@@ -135,6 +135,8 @@ static void run_batch(struct store_thread *thread, struct list *batch)
 	for (request = batch->first; request; request = request->next) {
 		if (request->plain)
 			request->status = request->run(request, NULL);
+		else if (request->reads)
+			request->status = request->run(request, thread->db);
 		else
 			run_in_transaction(thread, batch, request);
 	}
@@ -152,6 +154,7 @@ static void run_batch(struct store_thread *thread, struct list *batch)
 static void thread_main(void *data)
 {
 	struct store_thread *thread = data;
+	sqlite3_stmt *statement;
 	struct list batch;
 
 	uv_mutex_lock(&thread->mutex);
@@ -174,6 +177,8 @@ static void thread_main(void *data)
 	}
 	uv_mutex_unlock(&thread->mutex);
 
+	while ((statement = sqlite3_next_stmt(thread->db, NULL)))
+		sqlite3_finalize(statement); /* of rooms that keep theirs */
 	/* The last checkpoint may take its time: not on the loop. */
 	sqlite3_close(thread->db);
 	uv_mutex_lock(&thread->mutex);

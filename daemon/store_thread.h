@@ -24,6 +24,7 @@ struct store_request {
 	 */
 	void (*done)(struct store_request *request, int status);
 	bool plain; /* no business of the database: run with db NULL (the audit log) */
+	bool reads; /* changes nothing: run without a savepoint (and so also with a read-only db) */
 
 	/* The thread's own. */
 	struct store_request *next;

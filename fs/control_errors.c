@@ -108,7 +108,7 @@ static const struct {
 
 static const char *meaning_of(uint16_t op, int error)
 {
-	const char *text = op ? ops_jobs_error(op, error) : NULL;
+	const char *text = op ? ops_peer_error(op, error) : NULL;
 
 	for (size_t i = 0; !text && i < sizeof(meanings) / sizeof(meanings[0]); i++)
 		if (meanings[i].error == error)

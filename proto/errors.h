@@ -70,7 +70,8 @@
 	E(60, EILSEQ, "invalid or incomplete multibyte or wide character")                         \
 	E(61, ENOEXEC, "exec format error")                                                        \
 	E(62, ENOKEY, "required key not available")                                                \
-	E(63, ESHUTDOWN, "cannot send after transport endpoint shutdown")
+	E(63, ESHUTDOWN, "cannot send after transport endpoint shutdown")                          \
+	E(64, EREMCHG, "another version is there")
 
 /* The number for an errno (positive or negative); one that has none becomes EIO's. */
 uint16_t error_from_errno(int error);

@@ -9,6 +9,8 @@ RECORD_DEFINE(watch_path)
 RECORD_DEFINE(watch_event)
 RECORD_DEFINE(job_word)
 RECORD_DEFINE(job_info)
+RECORD_DEFINE(kv_entry)
+RECORD_DEFINE(kv_change)
 OPS_peer(OP_DEFINE)
 
     static const struct op rows[] = {OPS_peer(OP_ROW)};
@@ -18,3 +20,10 @@ const struct op_table ops_peer = {
     .ops = rows,
     .n_ops = sizeof(rows) / sizeof(rows[0]),
 };
+
+const char *ops_peer_error(uint16_t op, int error)
+{
+	if (op >= OP_KV_GET && op <= OP_KV_WATCH)
+		return ops_kv_error(op, error);
+	return ops_jobs_error(op, error);
+}

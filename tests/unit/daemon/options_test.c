@@ -63,6 +63,8 @@ Test(options, nothing_configured_gives_the_defaults)
 	cr_assert_eq(options->job_time_limit_ms, 0);
 	cr_assert_str_eq(options->exec_allow, "");
 	cr_assert_str_eq(options->exec_deny, "");
+	cr_assert_eq(options->kv_max_entries, 1000000);
+	cr_assert_eq(options->kv_max_bytes, 1 << 30);
 	cr_assert_eq(options->pool_threads, 16);
 	cr_assert_eq(options->n_exports, 0);
 }
