@@ -1,6 +1,7 @@
 #include "ctl/command.h"
 #include "proto/ops_ctl.h"
 #include "proto/ops_jobs.h"
+#include "proto/ops_kv.h"
 
 #define OPTIONS(...)                                                                               \
 	(const struct option_row[])                                                                \
@@ -28,6 +29,46 @@
 	{                                                                                          \
 		.name = "allow", .value = "LIST", .summary = text                                  \
 	}
+
+#define OPTION_PEER                                                                                \
+	{                                                                                          \
+		.name = "peer", .value = "P", .summary = "on that peer, instead of this machine"   \
+	}
+#define OPTION_ALL(text)                                                                           \
+	{                                                                                          \
+		.name = "all", .summary = text                                                     \
+	}
+#define OPTION_IF_VERSION(text)                                                                    \
+	{                                                                                          \
+		.name = "if-version", .value = "N", .number = true, .max = INT64_MAX,              \
+		.summary = text                                                                    \
+	}
+#define OPTION_IF_ABSENT(text)                                                                     \
+	{                                                                                          \
+		.name = "if-absent", .summary = text                                               \
+	}
+
+#define USAGE_SET                                                                                  \
+	"[--peer P | --all] [--ttl S] [--keep-ttl] [--if-absent] [--if-version N] "                \
+	"KEY VALUE|-|--file FILE"
+#define OPTIONS_SET                                                                                \
+	OPTIONS(OPTION_PEER, OPTION_ALL("here and on every peer, and say of each how it went"),    \
+		{.name = "ttl",                                                                    \
+		 .value = "S",                                                                     \
+		 .number = true,                                                                   \
+		 .min = 1,                                                                         \
+		 .max = OPS_KV_TTL_MAX / 1000,                                                     \
+		 .summary = "the value is gone after so many seconds"},                            \
+		{.name = "keep-ttl", .summary = "it is gone when the value before would be"},      \
+		OPTION_IF_ABSENT("only if there is no such key"),                                  \
+		OPTION_IF_VERSION("only if the key has this version; 0: only if it is absent"),    \
+		{.name = "file", .value = "FILE", .summary = "the value is what is in this file"})
+#define USAGE_DEL "[--peer P | --all] [--if-version N] KEY"
+#define OPTIONS_DEL                                                                                \
+	OPTIONS(OPTION_PEER, OPTION_ALL("here and on every peer, and say of each how it went"),    \
+		OPTION_IF_VERSION("only if the key has this version"))
+#define USAGE_LIST   "[--peer P | --all] [PREFIX]"
+#define OPTIONS_LIST OPTIONS(OPTION_PEER, OPTION_ALL("those here and on every peer"))
 
 const struct option_row command_common_options[] = {
     {.name = "home", .value = "DIR", .summary = "everything below this directory (LOOPSY_HOME)"},
@@ -125,6 +166,27 @@ const struct command command_table[] = {
      0, 1, cmd_shell_run, .failure = 125},
     {"attach", "PEER JOB", "see a running job or terminal of a peer again, and type into it", NULL,
      2, 2, cmd_shell_run_attach, .failure = 125},
+    {"kv get", "[--peer P] KEY", "a shared value, and nothing else; 1 if there is none",
+     OPTIONS(OPTION_PEER), 1, 1, cmd_kv_run_get},
+    {"kv set", USAGE_SET, "set a shared value", OPTIONS_SET, 1, 2, cmd_kv_run_set},
+    {"kv del", USAGE_DEL, "delete a shared value", OPTIONS_DEL, 1, 1, cmd_kv_run_del},
+    {"kv list", USAGE_LIST, "the keys of shared values", OPTIONS_LIST, 0, 1, cmd_kv_run_list},
+    {"kv mv", "[--peer P | --all] [--if-absent] KEY NEW-KEY", "give a shared value another key",
+     OPTIONS(OPTION_PEER, OPTION_ALL("here and on every peer, and say of each how it went"),
+	     OPTION_IF_ABSENT("only if the new key is not there")),
+     2, 2, cmd_kv_run_mv},
+    {"kv watch", "[--peer P] [--since N] [PREFIX]", "tell of changes of shared values",
+     OPTIONS(OPTION_PEER, {.name = "since",
+			   .value = "N",
+			   .number = true,
+			   .max = INT64_MAX,
+			   .summary = "of those behind this version, too"}),
+     0, 1, cmd_kv_watch_run},
+    {"context get", "[--peer P] KEY", "the same as 'kv get'", OPTIONS(OPTION_PEER), 1, 1,
+     cmd_kv_run_get},
+    {"context set", USAGE_SET, "the same as 'kv set'", OPTIONS_SET, 1, 2, cmd_kv_run_set},
+    {"context list", USAGE_LIST, "the same as 'kv list'", OPTIONS_LIST, 0, 1, cmd_kv_run_list},
+    {"context delete", USAGE_DEL, "the same as 'kv del'", OPTIONS_DEL, 1, 1, cmd_kv_run_del},
     {"key show", "", "the key that agents present", NULL, 0, 0, cmd_key_run_show},
     {"key generate", "", "make a new key; the old one is void", NULL, 0, 0, cmd_key_run_generate},
     {"logs", "[-f] [-n N]", "what peers and programs have done here",
