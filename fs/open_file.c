@@ -100,6 +100,15 @@ void open_file_give_back(struct fs_peer *peer, struct fs_node *node, uint64_t nu
 	peer_call_send(call, OP_RELEASE, &args);
 }
 
+/* Somebody may wait for what it had locked. */
+static void release_locks_now(const struct open_file *handle)
+{
+	struct fs_peer *peer = node_peer(handle->node->file->fs, handle->node);
+
+	if (handle->locked && peer->transport)
+		handle->ops->hurry(peer->transport);
+}
+
 void open_file_release(struct open_file *handle)
 {
 	struct file *file = handle->node->file;
@@ -112,6 +121,7 @@ void open_file_release(struct open_file *handle)
 	read_ahead_drop(&handle->ahead);
 	open_file_give_back(node_peer(file->fs, handle->node), handle->node, handle->number,
 			    handle->session);
+	release_locks_now(handle);
 	open_file_unref(handle);
 }
 

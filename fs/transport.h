@@ -64,6 +64,8 @@ struct transport_ops {
 	void (*abandon)(struct transport_call *call);
 	/* Sends an event (FORGET, which survives a lost link: it is queued). */
 	int (*event)(struct transport *transport, uint16_t op, const void *args);
+	/* What may wait for others to go with (OP_LAZY) leaves now. */
+	void (*hurry)(struct transport *transport);
 	void (*consumed)(struct transport_call *call, unsigned channel, size_t bytes);
 	/* Keeps what a reply's bytes point into beyond the callback. */
 	void (*frame_ref)(void *frame);

@@ -32,6 +32,8 @@ enum op_flags {
 	OP_EVENT = 1 << 2,      /* sent as an event: has no reply */
 	OP_STREAMS = 1 << 3,    /* streams of data may follow its reply */
 	OP_KEEPS_REPLY = 1 << 4, /* not mutating, but its reply counts something: kept likewise */
+	OP_LAZY = 1 << 5, /* nobody waits for it: it may wait a little for others to go with, and so
+			     may its reply */
 };
 
 struct op {

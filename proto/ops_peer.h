@@ -436,7 +436,7 @@ RECORD_DECLARE(watch_event)
 	OP(34, FLUSH, flush, FS_RO, OP_MUTATES, "a descriptor was closed")                         \
 	OP(35, FSYNC, fsync, FS_RO, OP_REPEATABLE, "data to disk")                                 \
 	OP(36, FSYNCDIR, fsyncdir, FS_RO, OP_REPEATABLE, "a directory to disk")                    \
-	OP(37, RELEASE, release, FS_RO, OP_MUTATES, "closes an open file")                         \
+	OP(37, RELEASE, release, FS_RO, OP_MUTATES | OP_LAZY, "closes an open file")               \
 	OP(38, FALLOCATE, fallocate, FS_RW, OP_MUTATES, "allocates or frees space")                \
 	OP(39, LSEEK, lseek, FS_RO, OP_REPEATABLE, "finds data or a hole")                         \
 	OP(40, COPY_RANGE, copy_range, FS_RW, OP_MUTATES, "copies between two open files")         \

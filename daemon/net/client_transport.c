@@ -36,6 +36,7 @@ static int transport_call(struct transport *transport, uint16_t op, const void *
 		return r;
 	}
 	message_add_nodes(call->message, call->op->args, args);
+	call->message->is_lazy = call->op->flags & OP_LAZY;
 	call->client = client;
 	call->id = client->next_id++;
 	call->handler = handler;
@@ -115,6 +116,14 @@ static int transport_event(struct transport *transport, uint16_t op, const void 
 	return 0;
 }
 
+static void transport_hurry(struct transport *transport)
+{
+	struct client *client = client_of(transport);
+
+	if (client->link)
+		link_hurry(client->link);
+}
+
 static void transport_consumed(struct transport_call *call, unsigned channel, size_t bytes)
 {
 	struct frame frame = {.kind = FRAME_CREDIT, .id = frame_stream(call->id, channel, true)};
@@ -173,6 +182,7 @@ const struct transport_ops client_transport_ops = {
     .cancel = transport_cancel,
     .abandon = transport_abandon,
     .event = transport_event,
+    .hurry = transport_hurry,
     .consumed = transport_consumed,
     .frame_ref = transport_frame_ref,
     .frame_unref = transport_frame_unref,

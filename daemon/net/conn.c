@@ -48,7 +48,7 @@ struct conn {
 	unsigned n_handles;
 	uv_poll_t poll;
 	uv_prepare_t prepare;
-	uv_timer_t timer; /* of the handshake, of LINGER */
+	uv_timer_t timer; /* of the handshake, of what is to be sent later, of LINGER */
 	char address[ADDRESS_MAX];
 	char why[WHY_MAX];
 };
@@ -159,6 +159,8 @@ static void flush(struct conn *conn)
 		return;
 	conn->in_flush = true;
 	uv_prepare_stop(&conn->prepare);
+	if (conn->state == CONN_OPEN)
+		uv_timer_stop(&conn->timer); /* later is now */
 	if (conn->state == CONN_OPEN && tls_output_size(conn->tls) < CONN_OUTPUT_LOW)
 		conn->handler->space(conn->arg, conn);
 	r = write_output(conn);
@@ -306,10 +308,16 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct conn *conn = timer->data;
 
-	if (conn->state == CONN_HANDSHAKE)
+	switch (conn->state) {
+	case CONN_HANDSHAKE:
 		fail(conn, -ETIMEDOUT, "no handshake in time");
-	else
+		break;
+	case CONN_OPEN:
+		conn_want_space(conn);
+		break;
+	default:
 		finish(conn);
+	}
 }
 
 int conn_new(struct conn_room *room, int fd, enum tls_role role, unsigned protocols,
@@ -387,6 +395,12 @@ void conn_want_space(struct conn *conn)
 {
 	if (conn->state == CONN_OPEN && !(conn->events & UV_WRITABLE))
 		want_flush(conn);
+}
+
+void conn_want_space_later(struct conn *conn)
+{
+	if (conn->state == CONN_OPEN && !uv_is_active((uv_handle_t *)&conn->timer))
+		uv_timer_start(&conn->timer, on_timer, CONN_LATER_MS, 0);
 }
 
 size_t conn_output_size(const struct conn *conn)

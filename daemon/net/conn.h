@@ -40,6 +40,7 @@ struct conn_handler {
 
 /* `space` is called below it. With a frame on top it is still below TLS_OUTPUT_MARK. */
 #define CONN_OUTPUT_LOW (64 * 1024)
+#define CONN_LATER_MS   2
 
 /*
  * Takes over `fd`, a connected non-blocking stream socket (also on error). `handler` is borrowed
@@ -61,6 +62,9 @@ int conn_write(struct conn *conn, const struct iovec *parts, size_t n);
 
 /* Makes sure that `space` is called soon (if the conn is open and not full). */
 void conn_want_space(struct conn *conn);
+
+/* The same within CONN_LATER_MS, with what is sent meanwhile. */
+void conn_want_space_later(struct conn *conn);
 
 /* Ciphertext not yet taken by the socket. */
 size_t conn_output_size(const struct conn *conn);

@@ -203,7 +203,16 @@ void link_push(struct link *link, struct message *message)
 	outbox_push(&link->outbox, message);
 	if (link->outbox.size >= LINK_QUEUE_MARK)
 		link->is_over_mark = true;
-	wake(link);
+	if (message->is_lazy && link->conn)
+		conn_want_space_later(link->conn);
+	else
+		wake(link);
+}
+
+void link_hurry(struct link *link)
+{
+	if (!link->is_dead && !outbox_is_empty(&link->outbox))
+		wake(link);
 }
 
 int link_push_frame(struct link *link, const struct frame *frame)

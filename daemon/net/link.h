@@ -50,8 +50,10 @@ int link_new_twins(struct conn_room *room, const struct link_handler *handler, v
 		   const struct link_handler *other_handler, void *other_arg,
 		   struct link **ret_link, struct link **ret_other);
 
-/* Queues; the link holds a reference of its own until it is sent or the link is gone. */
+/* Queues; the link holds a reference of its own until it is sent or the link is gone. A lazy one
+ * leaves with the next that is not, or within CONN_LATER_MS, or with link_hurry. */
 void link_push(struct link *link, struct message *message);
+void link_hurry(struct link *link);
 /* Encodes and queues a frame without a record. Returns 0 or -ENOMEM. */
 int link_push_frame(struct link *link, const struct frame *frame);
 /* Takes back a message that is queued here. */

@@ -17,6 +17,7 @@ struct message {
 	bool is_bulk;   /* in its bulk queue */
 	bool is_sent;   /* was encrypted for a link, at least once */
 	bool is_reply;
+	bool is_lazy; /* may wait a little for others to go with */
 	bool is_last; /* goes behind everything that is queued */
 	uint8_t n_keys;
 	/* Messages with a key in common are never reordered (message_key_…). */

@@ -89,6 +89,7 @@ static void answer(struct request_entry *entry, struct message *message)
 {
 	struct session *session = session_of(entry);
 
+	message->is_lazy = entry->request.op->flags & OP_LAZY;
 	if (entry->request.op->flags & (OP_MUTATES | OP_KEEPS_REPLY))
 		kept_add(&session->kept, entry->id, message);
 	if (session->link)

@@ -453,11 +453,17 @@ static void fake_listen(struct transport *transport, const struct transport_list
 	fake->listener_arg = arg;
 }
 
+/* Here nothing waits. */
+static void fake_hurry(struct transport *transport)
+{
+}
+
 static const struct transport_ops ops = {
     .call = fake_call,
     .cancel = fake_cancel,
     .abandon = fake_abandon,
     .event = fake_event,
+    .hurry = fake_hurry,
     .consumed = fake_consumed,
     .frame_ref = fs_fake_frame_ref,
     .frame_unref = fs_fake_frame_unref,

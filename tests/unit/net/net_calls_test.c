@@ -124,6 +124,32 @@ Test(net_calls, calls_of_one_node_arrive_in_order_and_others_overtake)
 	world_close(&world);
 }
 
+Test(net_calls, what_nobody_waits_for_goes_before_the_next_or_soon_by_itself)
+{
+	struct world world = {0};
+	struct answer release = {0}, next = {0};
+	const struct room *room = &world.b.room;
+
+	world_open(&world);
+	world_until_up(&world);
+	cr_assert_eq(ask_release(&world.a, 7, &release), 0);
+	cr_assert_eq(ask_getattr(&world.a, 8, &next), 0);
+	world_until(&world, next.n_replies && release.n_replies);
+	cr_assert(next.is_right);
+	cr_assert_eq(release.error, 0);
+	cr_assert_lt(log_find(room, OP_RELEASE, 7), log_find(room, OP_GETATTR, 8));
+	/* Its answer has nothing to go with but itself. */
+	release = (struct answer){0};
+	cr_assert_eq(ask_release(&world.a, 9, &release), 0);
+	world_until(&world, release.n_replies);
+	cr_assert_eq(release.error, 0);
+	release = (struct answer){0};
+	cr_assert_eq(ask_release(&world.a, 10, &release), 0);
+	world.a.transport->ops->hurry(world.a.transport);
+	world_until(&world, release.n_replies);
+	world_close(&world);
+}
+
 Test(net_calls, a_small_reply_does_not_wait_behind_a_copy)
 {
 	enum { N = 600 };

@@ -332,6 +332,7 @@ void room_answer(struct room *room, struct request *request)
 		break;
 	case OP_MKDIR:
 	case OP_LOCK:
+	case OP_RELEASE:
 		break;
 	default:
 		request_fail(request, -ENOENT);
@@ -716,6 +717,14 @@ int ask_getattr(struct end *end, uint64_t node, struct answer *answer)
 	struct args_getattr args = {.node = node};
 
 	return ask(end, OP_GETATTR, &args, false, &handler, answer);
+}
+
+int ask_release(struct end *end, uint64_t node, struct answer *answer)
+{
+	static const struct transport_handler handler = {.reply = on_reply};
+	struct args_release args = {.node = node, .handle = 1};
+
+	return ask(end, OP_RELEASE, &args, false, &handler, answer);
 }
 
 int ask_read(struct end *end, uint64_t node, uint64_t offset, size_t size, struct answer *answer)

@@ -141,6 +141,7 @@ struct answer {
 };
 
 int ask_getattr(struct end *end, uint64_t node, struct answer *answer);
+int ask_release(struct end *end, uint64_t node, struct answer *answer);
 int ask_read(struct end *end, uint64_t node, uint64_t offset, size_t size, struct answer *answer);
 /* With `borrows`, the bytes are the answer's until payload_done. */
 int ask_write(struct end *end, uint64_t node, uint64_t offset, size_t size, bool borrows,
