@@ -19,9 +19,11 @@
 #include "fs/walk.h"
 
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
-#define DIR_MISSES       3  /* single questions in a row, before all is asked for */
-#define DIR_PER_MISS     32 /* entries that are worth one such question */
-#define DIR_SMALL        64 /* entries: asking for all of them takes no longer than for one */
+#define DIR_MISSES       3    /* single questions in a row, before all is asked for */
+#define DIR_PER_MISS     32   /* entries that are worth one such question */
+#define DIR_PER_BARE     256  /* the same where all names were just read, and are being looked at */
+#define DIR_SMALL        64   /* entries: asking for all of them takes no longer than for one */
+#define DIR_LOOKED_AT    1000 /* entries that come with their attributes to who reads a directory */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
 #define DIR_SINGLE_TIME  FS_SECOND
 #define DIR_TOLD         8
@@ -163,7 +165,7 @@ static bool tell(struct fs *fs, const struct fs_node *node, struct bytes name,
 	    name_set_has(&node->dir->touched, name_hash(fs->seed, name)))
 		return false;
 	found = listing_find(listing, name, &told.entry);
-	if (found < 0 || (!found && !listing_is_all(listing)))
+	if (found < 0 || (!found && !listing_is_all(listing)) || (found && told.entry.is_bare))
 		return false;
 	told.is_there = found;
 	told.until = listing->until;
@@ -175,10 +177,10 @@ static bool tell(struct fs *fs, const struct fs_node *node, struct bytes name,
 	return true;
 }
 
-/* Asks for all of it. The caller holds the result. */
-static struct listing *ask(struct fs *fs, struct fs_node *node)
+/* Asks for all of it, as listing_new. The caller holds the result. */
+static struct listing *ask(struct fs *fs, struct fs_node *node, uint64_t n_entries)
 {
-	struct listing *listing = listing_new(fs, node);
+	struct listing *listing = listing_new(fs, node, n_entries);
 
 	if (listing && !listing->error && !dir_is_asked_each_time(fs, node))
 		remember_listing(fs, node, listing);
@@ -204,7 +206,7 @@ static void ask_ahead(struct fs *fs, struct fs_node *node)
 			continue;
 		node_hold(child);
 		if (!fresh(fs, child) && !dir_is_asked_each_time(fs, child)) {
-			below = ask(fs, child);
+			below = ask(fs, child, DIR_LOOKED_AT);
 			if (below)
 				listing_drop(below);
 		}
@@ -271,7 +273,7 @@ struct listing *dir_listing_soon(struct fs *fs, struct fs_node *node)
 		listing_hold(listing);
 		return listing;
 	}
-	listing = ask(fs, node);
+	listing = ask(fs, node, 0);
 	if (listing && (listing->error || listing->is_complete)) {
 		listing_drop(listing);
 		return NULL;
@@ -311,6 +313,23 @@ static bool is_coming(struct fs *fs, const struct listing *listing)
 	       fs_now(fs) - listing->asked < LISTING_TRUST_MAX * fs->config.trust;
 }
 
+/* Single questions that are asked before all of it is. */
+static uint64_t most_misses(struct fs *fs, const struct fs_node *node)
+{
+	const struct listing *listing = fresh(fs, node);
+
+	return DIR_MISSES +
+	       (listing ? listing->n / DIR_PER_BARE : node->dir->n_last / DIR_PER_MISS);
+}
+
+/* The attributes of all are known. */
+static bool is_known(struct fs *fs, const struct fs_node *node)
+{
+	const struct listing *listing = fresh(fs, node);
+
+	return listing && !listing->has_bare;
+}
+
 void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool is_absent)
 {
 	uint64_t now = fs_now(fs);
@@ -327,11 +346,11 @@ void dir_was_asked(struct fs *fs, struct fs_node *node, struct bytes name, bool 
 	if (dir->is_large || (dir->listing && dir->listing->error == -EFBIG) ||
 	    fs->config.trust < DIR_TRUST_MIN || is_coming(fs, dir->listing))
 		return;
-	if (++dir->n_misses < DIR_MISSES + dir->n_last / DIR_PER_MISS || fresh(fs, node) ||
+	if (++dir->n_misses < most_misses(fs, node) || is_known(fs, node) ||
 	    dir_is_asked_each_time(fs, node))
 		return;
 	dir->n_misses = 0;
-	listing = ask(fs, node);
+	listing = ask(fs, node, 0);
 	if (listing)
 		listing_drop(listing);
 	walk_on(fs, node);
@@ -439,7 +458,7 @@ struct listing *dir_believed(struct fs *fs, const struct fs_node *node)
 
 struct listing *dir_ask(struct fs *fs, struct fs_node *node)
 {
-	return ask(fs, node);
+	return ask(fs, node, DIR_LOOKED_AT);
 }
 
 void dir_is_read(struct fs *fs, struct fs_node *node, const struct listing *listing)

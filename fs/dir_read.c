@@ -130,8 +130,12 @@ static void reply_entries(fuse_req_t req, struct dir_handle *handle)
 	while (offset >= 2 && listing_get(handle->reader.listing, offset - 2, &entry) == 1) {
 		size_t room = handle->size - used;
 		struct fs_node *node;
-		size_t need =
-		    add_entry(req, handle, &entry, offset - 2, buffer + used, room, &node);
+		size_t need;
+
+		/* Those who go on with READDIRPLUS want to know more (listing_want_attrs). */
+		if (handle->plus && entry.is_bare && used > 0)
+			break;
+		need = add_entry(req, handle, &entry, offset - 2, buffer + used, room, &node);
 
 		if (need > room)
 			break;
@@ -314,6 +318,8 @@ void dir_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
 	if (is_first)
 		dir_is_read(handle->fs, node, handle->reader.listing);
 	listing_passed(&handle->reader, wanted);
+	if (plus)
+		listing_want_attrs(handle->reader.listing, wanted);
 	if (parked_start(&handle->parked, handle->fs, req, PARKED_FILE, NULL))
 		go_on(handle);
 }

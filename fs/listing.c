@@ -1,4 +1,4 @@
-#include "fs/listing.h"
+#include "fs/listing_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,68 +7,13 @@
 #include "fs/attr_map.h"
 #include "fs/control_files.h"
 #include "fs/dir.h"
-#include "fs/name_hash.h"
-
-#define LISTING_INDEX_MAX (1u << 31) /* positions */
-
-/* An entry as it is kept; name (with a NUL) and target follow. */
-struct stored {
-	uint64_t node, fs, ino, size, blocks;
-	int64_t atime_s, mtime_s, ctime_s;
-	uint32_t atime_ns, mtime_ns, ctime_ns;
-	uint32_t mode, nlink, uid, gid, rdev, blksize;
-	uint16_t target_size;
-	uint8_t name_size;
-	bool is_taken : 1;
-	bool is_plain : 1;
-	char name[];
-};
-
-/* Entries grow from the start of `data`, their offsets (in units of 8 bytes) from its end. */
-struct listing_chunk {
-	uint64_t first; /* position of its first entry */
-	uint64_t until; /* its entries are believed */
-	uint32_t n;
-	uint32_t used;
-	uint32_t capacity;
-	_Alignas(8) uint8_t data[];
-};
 
 struct listing_call {
 	struct peer_call call;
 	struct listing *listing; /* held */
 };
 
-static uint16_t *offset_of(struct listing_chunk *chunk, uint32_t i)
-{
-	return (uint16_t *)(void *)(chunk->data + chunk->capacity) - 1 - i;
-}
-
-static struct stored *stored_at(struct listing_chunk *chunk, uint32_t i)
-{
-	return (struct stored *)(void *)(chunk->data + (size_t)*offset_of(chunk, i) * 8);
-}
-
 /* --- memory ----------------------------------------------------------------------------------- */
-
-static void free_chunk(struct listing *listing, size_t i)
-{
-	struct listing_chunk *chunk = listing->chunks[i];
-
-	if (!chunk)
-		return;
-	if (listing->session == listing->peer->session) {
-		for (uint32_t at = 0; at < chunk->n; at++) {
-			const struct stored *stored = stored_at(chunk, at);
-
-			if (!stored->is_taken && stored->node)
-				peer_forget(listing->peer, stored->node, 1);
-		}
-	}
-	listing->bytes -= sizeof(*chunk) + chunk->capacity;
-	free(chunk);
-	listing->chunks[i] = NULL;
-}
 
 void listing_hold(struct listing *listing)
 {
@@ -87,10 +32,7 @@ void listing_drop(struct listing *listing)
 	}
 	if (listing->refs)
 		return;
-	for (size_t i = 0; i < listing->n_chunks; i++)
-		free_chunk(listing, i);
-	free(listing->chunks);
-	free(listing->index);
+	listing_store_free(listing);
 	node_drop(listing->peer->fs, listing->node);
 	free(listing);
 }
@@ -114,36 +56,6 @@ static uint64_t believed_until(const struct listing *listing)
 	return fs_now(fs) + (earned > fs->config.trust ? earned : fs->config.trust);
 }
 
-static struct listing_chunk *chunk_with_room(struct listing *listing, size_t need)
-{
-	struct listing_chunk *chunk = NULL;
-
-	if (listing->n_chunks)
-		chunk = listing->chunks[listing->n_chunks - 1];
-	if (chunk && chunk->used + need + (chunk->n + 1) * sizeof(uint16_t) <= chunk->capacity)
-		return chunk;
-	if (listing->n_chunks == listing->chunks_capacity) {
-		size_t capacity = listing->chunks_capacity ? 2 * listing->chunks_capacity : 1;
-		void *chunks = realloc(listing->chunks, capacity * sizeof(chunk));
-
-		if (!chunks)
-			return NULL;
-		listing->chunks = chunks;
-		listing->chunks_capacity = capacity;
-	}
-	chunk = malloc(sizeof(*chunk) + listing->chunk_size);
-	if (!chunk)
-		return NULL;
-	chunk->capacity = (uint32_t)listing->chunk_size;
-	chunk->first = listing->n;
-	chunk->until = believed_until(listing);
-	chunk->n = 0;
-	chunk->used = 0;
-	listing->chunks[listing->n_chunks++] = chunk;
-	listing->bytes += sizeof(*chunk) + chunk->capacity;
-	return chunk;
-}
-
 /* --- coming in -------------------------------------------------------------------------------- */
 
 static void wake_readers(struct listing *listing)
@@ -165,19 +77,10 @@ static void wake_readers(struct listing *listing)
 static bool is_far_ahead(const struct listing *listing)
 {
 	uint64_t position = listing->readers ? 0 : UINT64_MAX;
-	size_t bytes = 0;
-
 	for (const struct listing_reader *reader = listing->readers; reader; reader = reader->next)
 		if (reader->position > position)
 			position = reader->position;
-	for (size_t i = listing->n_chunks; i > listing->n_gone && bytes <= LISTING_AHEAD; i--) {
-		const struct listing_chunk *chunk = listing->chunks[i - 1];
-
-		if (chunk->first <= position)
-			break;
-		bytes += sizeof(*chunk) + chunk->capacity;
-	}
-	return bytes > LISTING_AHEAD;
+	return listing_store_behind(listing, position, LISTING_AHEAD) > LISTING_AHEAD;
 }
 
 /* Lets go of what all readers have passed, and pays for what may come then. */
@@ -188,14 +91,9 @@ static void release_passed(struct listing *listing)
 	for (struct listing_reader *reader = listing->readers; reader; reader = reader->next)
 		if (reader->position < passed)
 			passed = reader->position;
-	while (listing->bytes > LISTING_KEEP && listing->n_gone < listing->n_chunks) {
-		struct listing_chunk *chunk = listing->chunks[listing->n_gone];
-
-		if (chunk->first + chunk->n > passed)
-			break;
-		free_chunk(listing, listing->n_gone++);
-		listing->is_whole = false;
-	}
+	while (listing->bytes > LISTING_KEEP && listing->n_gone < listing->n_chunks &&
+	       listing_store_drop_oldest(listing, passed))
+		;
 	if (listing->unpaid && listing->bytes <= LISTING_KEEP && listing->call &&
 	    !is_far_ahead(listing)) {
 		size_t bytes = listing->unpaid;
@@ -205,54 +103,59 @@ static void release_passed(struct listing *listing)
 	}
 }
 
+static bool is_hidden(const struct listing *listing, struct bytes name)
+{
+	return listing->node->kind == NODE_IS_TOP && control_is_hidden(name);
+}
+
 static int add_entry(struct listing *listing, const struct dir_entry *dirent)
 {
 	const struct attr *attr = &dirent->entry.attr;
-	size_t need =
-	    offsetof(struct stored, name) + dirent->name.size + 1 + dirent->entry.target.size;
-	struct listing_chunk *chunk;
 	struct stored *stored;
 
-	if (listing->node->kind == NODE_IS_TOP && control_is_hidden(dirent->name)) {
+	if (is_hidden(listing, dirent->name)) {
 		peer_forget(listing->peer, dirent->entry.node, 1);
 		return 0;
 	}
-	need = (need + 7) & ~(size_t)7;
-	chunk = chunk_with_room(listing, need);
-	if (!chunk)
+	stored = listing_store_add(listing, dirent->name, dirent->entry.target, believed_until);
+	if (!stored)
 		return -ENOMEM;
-	*offset_of(chunk, chunk->n) = (uint16_t)(chunk->used / 8);
-	stored = stored_at(chunk, chunk->n);
-	*stored = (struct stored){
-	    .node = dirent->entry.node,
-	    .fs = attr->fs,
-	    .ino = attr->ino,
-	    .size = attr->size,
-	    .blocks = attr->blocks,
-	    .atime_s = attr->atime.tv_sec,
-	    .mtime_s = attr->mtime.tv_sec,
-	    .ctime_s = attr->ctime.tv_sec,
-	    .atime_ns = (uint32_t)attr->atime.tv_nsec,
-	    .mtime_ns = (uint32_t)attr->mtime.tv_nsec,
-	    .ctime_ns = (uint32_t)attr->ctime.tv_nsec,
-	    .mode = (uint32_t)attr->mode,
-	    .nlink = (uint32_t)attr->nlink,
-	    .uid = (uint32_t)attr->uid,
-	    .gid = (uint32_t)attr->gid,
-	    .rdev = (uint32_t)attr->rdev,
-	    .blksize = (uint32_t)attr->blksize,
-	    .target_size = (uint16_t)dirent->entry.target.size,
-	    .name_size = (uint8_t)dirent->name.size,
-	    .is_plain = attr->plain,
-	};
-	memcpy(stored->name, dirent->name.data, dirent->name.size);
-	stored->name[dirent->name.size] = '\0';
-	if (dirent->entry.target.size)
-		memcpy(stored->name + dirent->name.size + 1, dirent->entry.target.data,
-		       dirent->entry.target.size);
-	chunk->used += (uint32_t)need;
-	chunk->n++;
-	listing->n++;
+	stored->node = dirent->entry.node;
+	stored->fs = attr->fs;
+	stored->ino = attr->ino;
+	stored->size = attr->size;
+	stored->blocks = attr->blocks;
+	stored->atime_s = attr->atime.tv_sec;
+	stored->mtime_s = attr->mtime.tv_sec;
+	stored->ctime_s = attr->ctime.tv_sec;
+	stored->atime_ns = (uint32_t)attr->atime.tv_nsec;
+	stored->mtime_ns = (uint32_t)attr->mtime.tv_nsec;
+	stored->ctime_ns = (uint32_t)attr->ctime.tv_nsec;
+	stored->mode = (uint32_t)attr->mode;
+	stored->nlink = (uint32_t)attr->nlink;
+	stored->uid = (uint32_t)attr->uid;
+	stored->gid = (uint32_t)attr->gid;
+	stored->rdev = (uint32_t)attr->rdev;
+	stored->blksize = (uint32_t)attr->blksize;
+	stored->is_plain = attr->plain;
+	return 0;
+}
+
+static int add_name(struct listing *listing, const struct dir_name *name)
+{
+	struct stored *stored;
+
+	if (is_hidden(listing, name->name))
+		return 0;
+	stored = listing_store_add(listing, name->name, (struct bytes){NULL, 0}, believed_until);
+	if (!stored)
+		return -ENOMEM;
+	stored->fs = listing->fs_number;
+	stored->ino = name->ino;
+	stored->mode = (uint32_t)name->mode & S_IFMT;
+	stored->size = name->at;
+	stored->is_bare = true;
+	listing->has_bare = true;
 	return 0;
 }
 
@@ -270,6 +173,20 @@ static int add_entries(struct listing *listing, struct bytes entries)
 	return error;
 }
 
+static int add_names(struct listing *listing, struct bytes names)
+{
+	int error = 0;
+
+	while (names.size && !error) {
+		struct dir_name name;
+
+		if (codec_decode(&dir_name_record, &names, &name, NULL))
+			return -EIO;
+		error = add_name(listing, &name);
+	}
+	return error;
+}
+
 /* It broke: readers get the error behind what is there. */
 static void stop(struct listing *listing, int error)
 {
@@ -281,10 +198,11 @@ static void stop(struct listing *listing, int error)
 		peer_call_abandon(call);
 }
 
-static void on_data(struct peer_call *call, struct bytes data)
+static void on_data(struct peer_call *call, unsigned channel, struct bytes data)
 {
 	struct listing *listing = ((struct listing_call *)call)->listing;
-	int error = add_entries(listing, data);
+	int error =
+	    channel == READDIR_NAMES ? add_names(listing, data) : add_entries(listing, data);
 
 	listing_hold(listing);
 	listing->unpaid += data.size;
@@ -325,9 +243,11 @@ static void on_reply(struct peer_call *call, const struct transport_reply *reply
 	int error = reply->error;
 
 	listing_hold(listing);
-	listing->sent = call->sent;
+	if (listing->n == 0)
+		listing->sent = call->sent;
 	listing->session = call->session;
 	if (!error) {
+		listing->fs_number = result->attr.fs;
 		node_attr_set(listing->peer->fs, listing->node, &result->attr, call->sent);
 		/* Most directories are small, and need no more than a small chunk. */
 		if (!reply->more && result->entries.size < LISTING_CHUNK / 4)
@@ -376,19 +296,13 @@ struct listing *listing_new_empty(struct fs *fs, struct fs_node *node)
 	return listing;
 }
 
-struct listing *listing_new(struct fs *fs, struct fs_node *node)
+static int ask(struct listing *listing, struct args_readdir *args)
 {
-	struct listing *listing = listing_new_empty(fs, node);
-	struct listing_call *call;
-	struct args_readdir args = {0};
+	struct listing_call *call =
+	    peer_call_new(listing->peer->fs, sizeof(*call), listing->node, NULL);
 
-	if (!listing)
-		return NULL;
-	call = peer_call_new(fs, sizeof(*call), node, NULL);
-	if (!call) {
-		listing_drop(listing);
-		return NULL;
-	}
+	if (!call)
+		return -ENOMEM;
 	listing->refs++; /* the call's */
 	listing->is_complete = false;
 	listing->call = &call->call;
@@ -397,8 +311,45 @@ struct listing *listing_new(struct fs *fs, struct fs_node *node)
 	call->call.data = on_data;
 	call->call.end = on_end;
 	call->call.release = on_release;
-	peer_call_send(&call->call, OP_READDIR, &args);
+	peer_call_send(&call->call, OP_READDIR, args);
+	return 0;
+}
+
+struct listing *listing_new(struct fs *fs, struct fs_node *node, uint64_t n_entries)
+{
+	struct listing *listing = listing_new_empty(fs, node);
+	struct args_readdir args = {.n_entries = n_entries};
+
+	if (listing && ask(listing, &args) < 0) {
+		listing_drop(listing);
+		return NULL;
+	}
 	return listing;
+}
+
+void listing_want_attrs(struct listing *listing, uint64_t position)
+{
+	struct args_readdir args = {0};
+	struct peer_call *call = listing->call;
+	struct listing_entry entry;
+
+	if (listing_get(listing, position, &entry) != 1 || !entry.is_bare || listing->error ||
+	    listing->session != listing->peer->session)
+		return;
+	for (const struct listing_reader *reader = listing->readers; reader; reader = reader->next)
+		if (reader->position > position)
+			return; /* it was told of those behind already */
+	args.from = ((const struct stored *)entry.at)->size;
+	listing_hold(listing);
+	listing->call = NULL;
+	if (call)
+		peer_call_abandon(call);
+	listing_store_cut(listing, position);
+	listing->unpaid = 0;
+	listing->has_bare = false;
+	if (ask(listing, &args) < 0)
+		listing->error = -ENOMEM;
+	listing_drop(listing);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -440,151 +391,6 @@ void listing_wait(struct listing_reader *reader)
 {
 	reader->is_waiting = true;
 	release_passed(reader->listing);
-}
-
-static void take_out(struct listing_chunk *chunk, uint32_t i, struct listing_entry *ret_entry)
-{
-	struct stored *stored = stored_at(chunk, i);
-
-	*ret_entry = (struct listing_entry){
-	    .name = {.data = (const uint8_t *)stored->name, .size = stored->name_size},
-	    .entry = {.node = stored->node,
-		      .attr = {.fs = stored->fs,
-			       .ino = stored->ino,
-			       .mode = stored->mode,
-			       .nlink = stored->nlink,
-			       .uid = stored->uid,
-			       .gid = stored->gid,
-			       .rdev = stored->rdev,
-			       .size = stored->size,
-			       .blocks = stored->blocks,
-			       .blksize = stored->blksize,
-			       .atime = {stored->atime_s, stored->atime_ns},
-			       .mtime = {stored->mtime_s, stored->mtime_ns},
-			       .ctime = {stored->ctime_s, stored->ctime_ns},
-			       .plain = stored->is_plain},
-		      .target = {.data = (const uint8_t *)stored->name + stored->name_size + 1,
-				 .size = stored->target_size}},
-	    .until = chunk->until,
-	    .is_taken = stored->is_taken,
-	    .at = stored,
-	};
-}
-
-/* Position of the first entry that is kept. */
-static uint64_t first_kept(const struct listing *listing)
-{
-	return listing->n_gone < listing->n_chunks ? listing->chunks[listing->n_gone]->first
-						   : listing->n;
-}
-
-/* The chunk of an entry that is kept. */
-static struct listing_chunk *chunk_of(const struct listing *listing, uint64_t position)
-{
-	size_t low = listing->n_gone, high = listing->n_chunks;
-
-	while (high - low > 1) {
-		size_t middle = (low + high) / 2;
-
-		if (listing->chunks[middle]->first <= position)
-			low = middle;
-		else
-			high = middle;
-	}
-	return listing->chunks[low];
-}
-
-int listing_get(const struct listing *listing, uint64_t position, struct listing_entry *ret_entry)
-{
-	struct listing_chunk *chunk;
-
-	if (position >= listing->n)
-		return 0;
-	if (position < first_kept(listing))
-		return -ESTALE;
-	chunk = chunk_of(listing, position);
-	take_out(chunk, (uint32_t)(position - chunk->first), ret_entry);
-	return 1;
-}
-
-/* --- by name ---------------------------------------------------------------------------------- */
-
-static void index_add(struct listing *listing, uint64_t position, const struct stored *stored)
-{
-	struct bytes name = {(const uint8_t *)stored->name, stored->name_size};
-	size_t at = name_hash(listing->peer->fs->seed, name) & (listing->n_index - 1);
-
-	while (listing->index[at])
-		at = (at + 1) & (listing->n_index - 1);
-	listing->index[at] = (uint32_t)(position + 1);
-}
-
-/* An empty one, with room for what is kept, and for as much again while more is coming. */
-static int index_renew(struct listing *listing)
-{
-	uint64_t first = first_kept(listing);
-	size_t n_index = 16;
-
-	while (n_index < (listing->n - first) * (listing->is_complete ? 2 : 4))
-		n_index *= 2;
-	free(listing->index);
-	listing->index = calloc(n_index, sizeof(*listing->index));
-	listing->n_index = listing->index ? n_index : 0;
-	listing->index_first = listing->index_end = first;
-	return listing->index ? 0 : -ENOMEM;
-}
-
-/* What has come since the last time. Entries that were let go of stay in it, until there is no more
- * room. */
-static int index_go_on(struct listing *listing)
-{
-	uint64_t first = first_kept(listing), at;
-
-	if (listing->n >= LISTING_INDEX_MAX)
-		return -ENOMEM;
-	if (listing->index_end < first ||
-	    (listing->n - listing->index_first) * 2 > listing->n_index) {
-		int error = index_renew(listing);
-
-		if (error)
-			return error;
-	}
-	while ((at = listing->index_end) < listing->n) {
-		struct listing_chunk *chunk = chunk_of(listing, at);
-
-		for (; at < chunk->first + chunk->n; at++)
-			index_add(listing, at, stored_at(chunk, (uint32_t)(at - chunk->first)));
-		listing->index_end = at;
-	}
-	return 0;
-}
-
-int listing_find(struct listing *listing, struct bytes name, struct listing_entry *ret_entry)
-{
-	uint64_t first = first_kept(listing);
-	size_t at;
-
-	if (index_go_on(listing))
-		return -ENOMEM;
-	if (!listing->n_index)
-		return 0;
-	at = name_hash(listing->peer->fs->seed, name) & (listing->n_index - 1);
-	for (; listing->index[at]; at = (at + 1) & (listing->n_index - 1)) {
-		uint64_t position = listing->index[at] - 1;
-		struct listing_chunk *chunk;
-		struct stored *stored;
-
-		if (position < first)
-			continue;
-		chunk = chunk_of(listing, position);
-		stored = stored_at(chunk, (uint32_t)(position - chunk->first));
-		if (stored->name_size == name.size &&
-		    memcmp(stored->name, name.data, name.size) == 0) {
-			take_out(chunk, (uint32_t)(position - chunk->first), ret_entry);
-			return 1;
-		}
-	}
-	return 0;
 }
 
 bool listing_is_all(const struct listing *listing)

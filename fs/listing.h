@@ -5,6 +5,10 @@
  * lookups for (dir.c), for a second. Each entry carries a reference of the server's, which goes to
  * the node when one is made (listing_enter), and is forgotten with the entry otherwise.
  *
+ * In a large directory, whose entries nobody may want to look at (`ls -f`, shell patterns), the
+ * later ones are bare: a name with its inode number and type, for which the peer looks at nothing.
+ * If they are looked at after all, they are asked for again from there on (listing_want_attrs).
+ *
  * It streams: readers get what is there and wait for more. Beyond LISTING_KEEP bytes it lets go of
  * what all its readers have passed and asks for more only then, so that a directory of any size
  * takes bounded memory. Who wants to go back needs a new listing. It also does not come faster than
@@ -37,6 +41,7 @@ struct listing_entry {
 	struct entry entry;
 	uint64_t until; /* believed until then, even while the rest is coming */
 	bool is_taken;  /* its reference is a node's */
+	bool is_bare;   /* only its name, inode number and type are known */
 	void *at;       /* for listing_enter */
 };
 
@@ -47,11 +52,13 @@ struct listing {
 	uint32_t sent; /* fs->change when it was asked for */
 	uint32_t session;
 	uint64_t asked;
-	uint64_t until;   /* believed until then */
-	uint64_t n;       /* entries so far */
-	bool is_complete; /* all have come */
-	bool is_whole;    /* none was let go of */
-	int error;        /* it broke */
+	uint64_t until;     /* believed until then */
+	uint64_t n;         /* entries so far */
+	uint64_t fs_number; /* the file system of bare names: the directory's */
+	bool is_complete;   /* all have come */
+	bool is_whole;      /* none was let go of */
+	bool has_bare;      /* the last ones are bare */
+	int error;          /* it broke */
 	size_t bytes;
 	struct listing_chunk **chunks; /* NULL: let go of */
 	size_t n_chunks, chunks_capacity;
@@ -68,8 +75,12 @@ struct listing {
 	bool is_listed;
 };
 
-/* Asks the peer. The caller holds it once. NULL: out of memory (or the call failed so). */
-struct listing *listing_new(struct fs *fs, struct fs_node *node);
+/* Asks the peer. Behind the first n_entries or somewhat more, names may be bare; 0: all come with
+ * their attributes. The caller holds it once. NULL: out of memory (or the call failed so). */
+struct listing *listing_new(struct fs *fs, struct fs_node *node, uint64_t n_entries);
+/* The bare entry at `position` and all behind it are asked for again, with their attributes; unless
+ * a reader has passed it already. */
+void listing_want_attrs(struct listing *listing, uint64_t position);
 /* That of a directory which has nothing in it, known without asking. NULL: out of memory. */
 struct listing *listing_new_empty(struct fs *fs, struct fs_node *node);
 void listing_hold(struct listing *listing);

@@ -200,7 +200,7 @@ static void on_data(void *arg, unsigned channel, struct bytes data)
 	struct peer_call *call = arg;
 
 	call->in_done = true;
-	call->data(call, data);
+	call->data(call, channel, data);
 	call->in_done = false;
 	if (call->abandoned)
 		free_call(call);

@@ -78,7 +78,7 @@ struct peer_call {
 	/* The answer, or -errno. Not called for calls that were abandoned. */
 	void (*done)(struct peer_call *call, const struct transport_reply *reply);
 	/* Stream data after a reply with `more`; the call lives until `end` returned. */
-	void (*data)(struct peer_call *call, struct bytes data);
+	void (*data)(struct peer_call *call, unsigned channel, struct bytes data);
 	void (*end)(struct peer_call *call, int error);
 	/* The payload of the args is free again (else it is copied). Called once per send. */
 	void (*payload_done)(struct peer_call *call);

@@ -16,7 +16,8 @@
 #include "proto/ops_peer.h"
 
 /* Not inlined: with asserts compiled out gcc 12 takes a second reference for a use after free. */
-__attribute__((noinline)) static void block_unref(struct read_block *block, struct read_ahead *ahead)
+__attribute__((noinline)) static void block_unref(struct read_block *block,
+						  struct read_ahead *ahead)
 {
 	assert(block->refs > 0);
 	if (--block->refs > 0)

@@ -3,6 +3,7 @@
 RECORD_DEFINE(attr)
 RECORD_DEFINE(entry)
 RECORD_DEFINE(dir_entry)
+RECORD_DEFINE(dir_name)
 RECORD_DEFINE(forgotten)
 RECORD_DEFINE(export_place)
 RECORD_DEFINE(watch_path)

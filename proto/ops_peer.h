@@ -57,6 +57,16 @@ RECORD_DECLARE(entry)
 	F(X, RECORD, entry, entry)
 RECORD_DECLARE(dir_entry)
 
+/* An element of READDIR's names. */
+#define RECORD_dir_name(F, O, X)                                                                   \
+	F(X, NAME, name, OPS_NAME_MAX)                                                             \
+	F(X, UINT, ino, OPS_ANY)                                                                   \
+	F(X, UINT, mode, UINT32_MAX) /* its type */                                                \
+	F(X, UINT, at, OPS_ANY)      /* a READDIR `from` there begins with it */
+RECORD_DECLARE(dir_name)
+
+enum readdir_channel { READDIR_ENTRIES = 0, READDIR_NAMES = 1 };
+
 /* An element of FORGET. */
 #define RECORD_forgotten(F, O, X)                                                                  \
 	F(X, UINT, node, OPS_ANY)                                                                  \
@@ -161,9 +171,13 @@ enum lock_kind {
 #define RECORD_result_setattr(F, O, X) F(X, RECORD, attr, attr)
 
 /* The whole directory: `entries` are encoded dir_entries, one after the other. Where they do not
- * fit, `more` is set and stream 0 carries further ones, each frame whole dir_entries; it ends with
- * status 0 after the last. */
-#define RECORD_args_readdir(F, O, X) F(X, UINT, node, OPS_ANY)
+ * fit, `more` is set and channel 0 of the stream carries further ones, each frame whole
+ * dir_entries; it ends with status 0 after the last. When n_entries (0: all) or somewhat more have
+ * come so, the rest comes as dir_names, on channel 1. */
+#define RECORD_args_readdir(F, O, X)                                                               \
+	F(X, UINT, node, OPS_ANY)                                                                  \
+	O(X, UINT, n_entries, OPS_ANY)                                                             \
+	O(X, UINT, from, OPS_ANY) /* a dir_name's `at`; 0: the beginning */
 #define RECORD_result_readdir(F, O, X)                                                             \
 	F(X, RECORD, attr, attr) /* of the directory, read before its entries */                   \
 	F(X, BOOL, more, 0)                                                                        \

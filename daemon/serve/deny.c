@@ -369,6 +369,21 @@ bool deny_hides(struct deny *deny, const struct identity *dir, const char *name,
 	return hides;
 }
 
+bool deny_may_hide(struct deny *deny, const struct identity *dir, const char *name, uint64_t ino)
+{
+	bool hides;
+
+	if (deny->n_paths == 0)
+		return false;
+	if (!look_up(deny, name))
+		return true;
+	hides = spots_have(&deny->found.places, dir, name);
+	for (size_t i = 0; i < deny->found.denied.n && !hides; i++)
+		hides = deny->found.denied.items[i].ino == ino;
+	pthread_rwlock_unlock(&deny->lock);
+	return hides;
+}
+
 bool deny_hides_object(struct deny *deny, const struct identity *object)
 {
 	bool hides;

@@ -29,6 +29,8 @@ void deny_free(struct deny *deny);
 /* Is what was found as `name` in the directory `dir` to be hidden? `object` may be NULL. */
 bool deny_hides(struct deny *deny, const struct identity *dir, const char *name,
 		const struct identity *object);
+/* False: what the directory has under that name, with that inode number, is surely not hidden. */
+bool deny_may_hide(struct deny *deny, const struct identity *dir, const char *name, uint64_t ino);
 /* Is the object itself denied? */
 bool deny_hides_object(struct deny *deny, const struct identity *object);
 /* The two without asking the disk: 0 if it is known not to be, else -EAGAIN. */

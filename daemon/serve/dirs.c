@@ -1,5 +1,5 @@
 /*
- * READDIR: the whole directory, with attributes, in batches.
+ * READDIR: the whole directory, in batches; with attributes, or names alone.
  *
  *     run: a batch ─→ settle: all of it? ─→ reply
  *                       └ no: reply, and a stream:  run: a batch ─→ write what there is room for
@@ -24,12 +24,14 @@
 
 #define BATCH       (60 * 1024) /* a batch is full above it; entries are below 5 KiB */
 #define RAW_SIZE    (32 * 1024)
-#define ENTRY_LEAST 32 /* bytes that an entry takes at least */
+#define ENTRY_LEAST 16 /* bytes that an entry takes, about; less than that leaves room */
 
 struct listing {
 	struct held dir;
 	int fd; /* open for reading */
-	bool begun, eof;
+	bool eof;
+	uint64_t at;        /* where the next of raw stands */
+	uint64_t n_entries; /* that went out with their attributes */
 	size_t next_export; /* of NODE_TOP */
 	char raw[RAW_SIZE]; /* from getdents64 */
 	size_t raw_at, raw_size;
@@ -37,6 +39,7 @@ struct listing {
 	struct buffer out;
 	uint32_t ends[BATCH / ENTRY_LEAST + 1]; /* of each entry in out */
 	size_t n_ends, n_sent;
+	bool is_names; /* it is of dir_names */
 	/* on the loop */
 	struct request_stream *stream;
 	bool streaming, broken, writing;
@@ -55,12 +58,18 @@ static int begin(struct work *work, struct listing *listing)
 	if (error < 0 || listing->dir.fd < 0)
 		return error;
 	listing->fd = confine_open_dir(listing->dir.fd);
-	return listing->fd < 0 ? listing->fd : 0;
+	if (listing->fd < 0)
+		return listing->fd;
+	if (args->from > INT64_MAX ||
+	    (args->from && lseek(listing->fd, (off_t)args->from, SEEK_SET) < 0))
+		return -EINVAL;
+	listing->at = args->from;
+	return 0;
 }
 
-static int append(struct listing *listing, const struct dir_entry *value)
+static int append(struct listing *listing, const struct record *record, const void *value)
 {
-	int error = codec_encode(&dir_entry_record, value, &listing->out, NULL);
+	int error = codec_encode(record, value, &listing->out, NULL);
 
 	if (error < 0)
 		return error;
@@ -99,9 +108,34 @@ static int add(struct listing *listing, const struct dirent64 *raw)
 		value.entry.attr.ino = raw->d_ino;
 		value.entry.attr.mode = DTTOIF(raw->d_type);
 	}
-	error = append(listing, &value);
+	error = append(listing, &dir_entry_record, &value);
+	listing->n_entries++;
 	free(target);
 	return error;
+}
+
+/* The name alone; it is looked at only where that decides whether it is hidden, or for its type. */
+static int add_name(struct listing *listing, const struct dirent64 *raw, uint64_t at)
+{
+	const struct held *dir = &listing->dir;
+	struct dir_name value = {
+	    .name = {.data = (const uint8_t *)raw->d_name, .size = strlen(raw->d_name)},
+	    .ino = raw->d_ino,
+	    .mode = DTTOIF(raw->d_type),
+	    .at = at};
+	LOOK look = LOOK_NULL;
+	int error;
+
+	if (raw->d_type == DT_UNKNOWN ||
+	    deny_may_hide(dir->export->deny, &dir->identity, raw->d_name, raw->d_ino)) {
+		error = confine_look(dir->nodes->mounts, dir->fd, raw->d_name, &look);
+		if (error == -ENOENT || deny_hides(dir->export->deny, &dir->identity, raw->d_name,
+						   error == 0 ? &look.identity : NULL))
+			return 0;
+		if (error == 0)
+			value.mode = look.stx.stx_mode & S_IFMT;
+	}
+	return append(listing, &dir_name_record, &value);
 }
 
 static int add_exports(struct listing *listing)
@@ -120,7 +154,7 @@ static int add_exports(struct listing *listing)
 			error = nodes_enter_export(nodes, export, &look, &value.entry.node);
 		}
 		if (error == 0)
-			error = append(listing, &value);
+			error = append(listing, &dir_entry_record, &value);
 		else if (error != -ENOMEM)
 			error = 0; /* its path is missing now */
 		if (error < 0)
@@ -150,6 +184,7 @@ static int add_names(struct work *work, struct listing *listing)
 
 	while (error == 0 && !listing->eof && !full(listing)) {
 		const struct dirent64 *raw = (const void *)(listing->raw + listing->raw_at);
+		uint64_t at = listing->at;
 
 		if (work->cancelled)
 			return -EINTR;
@@ -158,16 +193,18 @@ static int add_names(struct work *work, struct listing *listing)
 			continue;
 		}
 		listing->raw_at += raw->d_reclen;
+		listing->at = (uint64_t)raw->d_off;
 		if (strcmp(raw->d_name, ".") == 0 || strcmp(raw->d_name, "..") == 0 ||
 		    strlen(raw->d_name) > OPS_NAME_MAX)
 			continue;
-		error = add(listing, raw);
+		error = listing->is_names ? add_name(listing, raw, at) : add(listing, raw);
 	}
 	return error;
 }
 
 static int do_readdir(struct work *work)
 {
+	const struct args_readdir *args = work->args;
 	struct listing *listing = work->room;
 	int error = 0;
 
@@ -185,6 +222,7 @@ static int do_readdir(struct work *work)
 		return error;
 	listing->out.size = 0;
 	listing->n_ends = listing->n_sent = 0;
+	listing->is_names = args->n_entries && listing->n_entries >= args->n_entries;
 	if (listing->dir.kind == NODE_TOP)
 		return add_exports(listing);
 	if (listing->dir.kind == NODE_HOLLOW) {
@@ -234,7 +272,7 @@ static int write_some(struct listing *listing)
 		if (n == listing->n_sent) /* ready will come */
 			return 0;
 		error = request_stream_write(
-		    listing->stream, 0,
+		    listing->stream, listing->is_names ? READDIR_NAMES : READDIR_ENTRIES,
 		    (struct bytes){listing->out.data + from, listing->ends[n - 1] - from});
 		if (error < 0)
 			return error;

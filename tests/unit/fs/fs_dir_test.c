@@ -395,7 +395,7 @@ Test(fs_dir, a_large_directory_streams_and_its_memory_comes_back, .timeout = 300
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
 	cr_assert_eq(read_all(&seen, desk, handle, 0, true), 0);
 	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 1);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 2, "names first, then attributes too");
 	cr_assert_leq(kernel->fake->most_streamed, kernel->fake->credit + OPS_DIR_BATCH_MAX);
 	/* Most of it was let go of while it was read. */
 	cr_assert_leq(fs_fake_outstanding(kernel->fake), ENTRIES * 2 / 3);
@@ -404,10 +404,86 @@ Test(fs_dir, a_large_directory_streams_and_its_memory_comes_back, .timeout = 300
 	cr_assert_eq(read_all(&seen, desk, handle, 102, false), 0);
 	cr_assert_eq(seen.n, ENTRIES - 100);
 	cr_assert_str_eq(seen.first, "file-0000100");
-	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 2);
+	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 3);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
 	fs_kernel_forget(kernel, desk, 1);
 	fs_kernel_free(kernel, true);
+}
+
+/* `ls -f`, shell patterns: after the first reply the kernel takes names, for which the peer need
+ * not look at anything. */
+Test(fs_dir, names_that_nobody_looks_at_come_bare)
+{
+	enum { ENTRIES = 5000 };
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	const unsigned *n_asked = kernel->fake->n_asked;
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
+	struct seen seen = {.kernel = kernel}, again = {.kernel = kernel};
+	struct fuse_entry_out entry;
+	char name[32];
+
+	add_files(kernel, ENTRIES);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
+	cr_assert_gt(fs_kernel_readdir(kernel, desk, handle, &offset, 4096, true, visit, &seen), 2);
+	cr_assert_eq(read_all(&seen, desk, handle, offset, false), 0);
+	cr_assert_eq(seen.n, ENTRIES + 2);
+	cr_assert_eq(n_asked[OP_READDIR], 1);
+	cr_assert_lt(fs_fake_outstanding(kernel->fake), ENTRIES / 2);
+	/* Numbers and types are what they are otherwise. */
+	cr_assert_eq(read_all(&again, desk, handle, 0, false), 0);
+	cr_assert_eq(again.ino_sum, seen.ino_sum);
+	/* It says what is absent, and not what the others are; */
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", &entry), -ENOENT);
+	cr_assert_eq(n_asked[OP_LOOKUP], 0);
+	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0004999", &entry), 0);
+	cr_assert_eq(n_asked[OP_LOOKUP], 1);
+	/* if many are looked at, all are asked for. */
+	for (unsigned i = 4000; i < 4500; i++) {
+		snprintf(name, sizeof(name), "file-%07u", i);
+		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
+	}
+	cr_assert_eq(n_asked[OP_READDIR], 2);
+	cr_assert_lt(n_asked[OP_LOOKUP], 100);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
+	fs_kernel_free(kernel, false);
+}
+
+/* `ls -l`: the kernel asks with READDIRPLUS each time that entries were looked at. */
+Test(fs_dir, bare_names_that_are_looked_at_come_again_with_attributes)
+{
+	enum { ENTRIES = 5000 };
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	const unsigned *n_asked = kernel->fake->n_asked;
+	uint64_t desk = fs_kernel_walk(kernel, "desk"), one, other;
+	struct seen seen = {.kernel = kernel}, ahead = {.kernel = kernel};
+	uint64_t offset = 0;
+
+	add_files(kernel, ENTRIES);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &one), 0);
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &other), 0);
+	/* One who is ahead of it is not told of the same entries once more. */
+	cr_assert_eq(read_all(&ahead, desk, other, 0, false), 0);
+	cr_assert_eq(ahead.n, ENTRIES + 2);
+	cr_assert_eq(read_all(&seen, desk, one, 0, true), 0);
+	cr_assert_eq(seen.n, ENTRIES + 2);
+	cr_assert_lt(seen.n_nodes, ENTRIES / 2);
+	cr_assert_eq(n_asked[OP_READDIR], 1);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, other);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, one);
+	fs_kernel_pass(kernel, 2 * SECOND);
+
+	seen = (struct seen){.kernel = kernel};
+	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &one), 0);
+	while (seen.n < 3000)
+		cr_assert_gt(
+		    fs_kernel_readdir(kernel, desk, one, &offset, 4096, false, visit, &seen), 0);
+	cr_assert_eq(read_all(&seen, desk, one, offset, true), 0);
+	cr_assert_eq(seen.n, ENTRIES + 2);
+	cr_assert_eq(seen.n_nodes, ENTRIES + 2 - (offset + 0), "all of the rest were looked up");
+	cr_assert_eq(n_asked[OP_READDIR], 3);
+	cr_assert_eq(seen.ino_sum, ahead.ino_sum);
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, one);
+	fs_kernel_free(kernel, false);
 }
 
 /* `ls -l` asks about each entry as soon as it has read it. */
@@ -474,7 +550,7 @@ Test(fs_dir, a_listing_that_was_let_go_of_in_part_tells_of_the_rest, .timeout = 
 			cr_assert_eq(fs_kernel_lookup(kernel, desk, seen.last, NULL), 0);
 	}
 	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_eq(n_asked[OP_READDIR], 1);
+	cr_assert_eq(n_asked[OP_READDIR], 2, "names, then attributes too");
 	cr_assert_eq(n_asked[OP_LOOKUP], 0);
 	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", NULL), 0);
 	cr_assert_eq(n_asked[OP_LOOKUP], 1);

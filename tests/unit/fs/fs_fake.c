@@ -22,6 +22,7 @@ struct transport_call {
 	bool is_streaming;
 	struct fs_fake_object *dir;
 	size_t at;
+	uint64_t n_entries; /* sent with their attributes */
 	uint64_t under_way;
 	struct fs_fake_job_call job;
 };
@@ -210,10 +211,29 @@ static int do_rename(struct fs_fake *fake, struct fs_fake_object *parent,
 	return 0;
 }
 
-/* One batch of a directory's entries, from call->at. */
-static struct buffer batch_of(struct transport_call *call)
+/* One batch of a directory's entries, from call->at; a name stands where its number says. */
+static struct buffer batch_of(struct transport_call *call, unsigned *ret_channel)
 {
+	const struct args_readdir *args = call->args;
 	struct buffer buffer = {0};
+
+	*ret_channel =
+	    args->n_entries && call->n_entries >= args->n_entries ? READDIR_NAMES : READDIR_ENTRIES;
+	while (*ret_channel == READDIR_NAMES && call->at < call->dir->n_names &&
+	       buffer.size < call->fake->batch) {
+		struct fs_fake_name *name = &call->dir->names[call->at++];
+		struct dir_name bare = {
+		    .name = {(const uint8_t *)name->name, strlen(name->name)},
+		    .ino = name->object->ino,
+		    .mode = name->object->mode & S_IFMT,
+		    .at = call->at,
+		};
+		int error = codec_encode(&dir_name_record, &bare, &buffer, NULL);
+
+		assert(!error);
+	}
+	if (*ret_channel == READDIR_NAMES)
+		return buffer;
 
 	while (call->at < call->dir->n_names && buffer.size < call->fake->batch) {
 		struct fs_fake_name *name = &call->dir->names[call->at++];
@@ -224,6 +244,7 @@ static struct buffer batch_of(struct transport_call *call)
 		int error = codec_encode(&dir_entry_record, &entry, &buffer, NULL);
 
 		assert(!error);
+		call->n_entries++;
 	}
 	return buffer;
 }
@@ -553,13 +574,16 @@ static bool answer_call(struct transport_call *call)
 	struct transport_reply reply = {0};
 	struct buffer entries = {0};
 	union fs_fake_result result = {0};
+	unsigned channel;
 
 	reply.error = call->is_cancelled && !fake->ignores_cancel ? -EINTR : fake->error[call->op];
 	if (!reply.error && !node)
 		reply.error = -ESTALE;
 	if (!reply.error && call->op == OP_READDIR) {
 		call->dir = node;
-		entries = batch_of(call);
+		if (((const struct args_readdir *)call->args)->from)
+			call->at = ((const struct args_readdir *)call->args)->from - 1;
+		entries = batch_of(call, &channel);
 		result.readdir.attr = fs_fake_attr(node);
 		result.readdir.entries = (struct bytes){entries.data, entries.size};
 		result.readdir.more = reply.more = call->at < node->n_names;
@@ -584,12 +608,13 @@ static bool stream_on(struct transport_call *call, unsigned *n)
 {
 	while (!call->is_gone && call->at < call->dir->n_names &&
 	       call->under_way < call->fake->credit) {
-		struct buffer entries = batch_of(call);
+		unsigned channel;
+		struct buffer entries = batch_of(call, &channel);
 
 		call->under_way += entries.size;
 		if (call->under_way > call->fake->most_streamed)
 			call->fake->most_streamed = call->under_way;
-		call->handler->data(call->arg, 0, (struct bytes){entries.data, entries.size});
+		call->handler->data(call->arg, channel, (struct bytes){entries.data, entries.size});
 		buffer_deinit(&entries);
 		++*n;
 	}

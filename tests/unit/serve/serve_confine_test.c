@@ -273,6 +273,36 @@ Test(serve_confine, a_denied_object_is_hidden_under_any_name)
 	serve_fake_deinit(&fake);
 }
 
+Test(serve_confine, a_denied_object_is_hidden_among_bare_names)
+{
+	static const char *const deny[] = {"secret"};
+	struct args_readdir args = {.node = 1, .n_entries = 1};
+	struct serve_fake_call *call;
+	struct bytes names;
+	struct dir_name name;
+	char path[32];
+	unsigned n = 0;
+
+	init_denying(deny, 1, &(struct serve_options){.verify_ms = -1});
+	scratch_write(serve_fake_path("secret"), "x", 1, 0600);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(path, sizeof(path), "file-%u", i);
+		scratch_write(serve_fake_path(path), "", 0, 0600);
+		snprintf(path, sizeof(path), "hard-%u", i);
+		cr_assert_eq(link(serve_fake_path("secret"), serve_fake_path(path)), 0);
+	}
+	call = serve_fake_start(&fake, 0, OP_READDIR, &args);
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	serve_fake_wait_stream(&fake, call);
+	names = (struct bytes){call->names.data, call->names.size};
+	for (; names.size > 0; n++) {
+		cr_assert_eq(codec_decode(&dir_name_record, &names, &name, NULL), 0);
+		cr_assert_eq(memcmp(name.name.data, "file-", 5), 0);
+	}
+	cr_assert_gt(n, 100);
+	serve_fake_deinit(&fake);
+}
+
 Test(serve_confine, a_denied_path_through_a_link_denies_both_ends)
 {
 	static const char *const deny[] = {"ssh"};

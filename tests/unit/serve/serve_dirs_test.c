@@ -72,6 +72,79 @@ Test(serve_dirs, lists_entries_as_lookup_finds_them)
 	serve_fake_deinit(&fake);
 }
 
+/* Takes names off a stream; returns how many. The one that is looked for goes to ret_found. */
+static size_t parse_names(struct bytes input, const char *name, struct dir_name *ret_found)
+{
+	struct dir_name one;
+	size_t n = 0;
+
+	for (; input.size > 0; n++) {
+		cr_assert_eq(codec_decode(&dir_name_record, &input, &one, NULL), 0);
+		if (one.name.size == strlen(name) &&
+		    memcmp(one.name.data, name, one.name.size) == 0)
+			*ret_found = one;
+	}
+	return n;
+}
+
+/* Behind `from` of args. */
+static struct serve_fake_call *list_names(const struct args_readdir *args, size_t *ret_n_entries)
+{
+	struct serve_fake_call *call = serve_fake_start(&fake, 0, OP_READDIR, args);
+
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	*ret_n_entries = parse(((const struct result_readdir *)call->result)->entries, NULL, NULL);
+	if (call->streaming) {
+		serve_fake_wait_stream(&fake, call);
+		cr_assert_eq(call->end_error, 0);
+		*ret_n_entries +=
+		    parse((struct bytes){call->stream.data, call->stream.size}, NULL, NULL);
+	}
+	return call;
+}
+
+Test(serve_dirs, names_alone_are_told_with_number_and_type)
+{
+	enum { FILES = 3000 };
+	struct args_readdir args = {.node = 1, .n_entries = 100};
+	struct serve_fake_call *call;
+	struct dir_name found = {0}, first = {0};
+	size_t n_entries, n_names, n_rest;
+	char last[32];
+	struct stat st;
+
+	serve_fake_init(&fake, NULL);
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(last, sizeof(last), "name-%u", i);
+		scratch_write(serve_fake_path(last), "", 0, 0600);
+	}
+	call = list_names(&args, &n_entries);
+	n_names = parse_names((struct bytes){call->names.data, call->names.size}, last, &found);
+	cr_assert_geq(n_entries, 100);
+	cr_assert_lt(n_entries, FILES / 2);
+	cr_assert_eq(n_entries + n_names, FILES);
+	/* From each name on the rest can be read, with attributes. */
+	first = (struct dir_name){0};
+	call = list_names(&args, &n_entries);
+	cr_assert_eq(codec_decode(&dir_name_record,
+				  &(struct bytes){call->names.data, call->names.size}, &first,
+				  NULL),
+		     0);
+	cr_assert_eq(first.mode, S_IFREG);
+	snprintf(last, sizeof(last), "%.*s", (int)first.name.size, (const char *)first.name.data);
+	cr_assert_eq(lstat(serve_fake_path(last), &st), 0);
+	cr_assert_eq(first.ino, st.st_ino);
+	args = (struct args_readdir){.node = 1, .from = first.at};
+	call = list_names(&args, &n_rest);
+	cr_assert_eq(n_rest, n_names);
+	cr_assert_eq(call->names.size, 0);
+	/* A place that makes no sense is the peer's own harm. */
+	args.from = UINT64_MAX;
+	cr_assert_eq(serve_fake_wait(&fake, serve_fake_start(&fake, 0, OP_READDIR, &args)),
+		     -EINVAL);
+	serve_fake_deinit(&fake);
+}
+
 struct exchanger {
 	pthread_t thread;
 	atomic_bool stop;

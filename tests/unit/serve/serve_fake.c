@@ -89,9 +89,8 @@ int request_stream_write(struct request_stream *stream, unsigned channel, struct
 
 	cr_assert(call->streaming);
 	cr_assert_leq(data.size, call->window);
-	cr_assert_eq(channel, 0);
 	call->window -= data.size;
-	return buffer_append(&call->stream, data.data, data.size);
+	return buffer_append(channel == 0 ? &call->stream : &call->names, data.data, data.size);
 }
 
 void request_stream_end(struct request_stream *stream, int error)
@@ -195,6 +194,7 @@ void serve_fake_deinit(struct serve_fake *fake)
 		free(call->result);
 		buffer_deinit(&call->encoded);
 		buffer_deinit(&call->stream);
+		buffer_deinit(&call->names);
 		free(call);
 	}
 }

@@ -23,7 +23,7 @@ struct serve_fake_call {
 	bool streaming, ended;
 	int end_error;
 	size_t window; /* bytes that may be sent now */
-	struct buffer stream;
+	struct buffer stream, names; /* channel 0, and the others */
 	void (*ready)(void *arg, int error);
 	void *ready_arg;
 	struct serve_fake_call *next;
