@@ -1,7 +1,9 @@
-"""Who competes: each mounts desk's home at `root` on lap, and takes it away again.
+"""Who competes: each mounts desk's home at `root` on lap, and takes it away again; or it is what
+runs programs on desk, or both.
 
 name   a word, for files and --only      text   the head of its column
 root   where desk's home is on lap       build  of loopsy
+about  FILES, PROGRAMS: what it can do   commands  for PROGRAMS: see programs.py
 """
 import os
 import shutil
@@ -9,6 +11,7 @@ import signal
 
 from harness import Host, pair, wait_until
 from network import PORTS
+from rows import FILES, PROGRAMS
 
 # The caches last, the cipher is the fastest, and there are connections to spare.
 TUNED = "kernel_cache,cache_timeout=60,entry_timeout=60,attr_timeout=60,max_conns=4," \
@@ -17,6 +20,7 @@ TUNED = "kernel_cache,cache_timeout=60,entry_timeout=60,attr_timeout=60,max_conn
 
 class Loopsy:
     """Two daemons of its own, in the sandboxes of desk and lap. lap dials, desk cannot."""
+    about = {FILES, PROGRAMS}
 
     def __init__(self, network, name, text, build):
         self.name, self.text, self.build = name, text, build
@@ -27,6 +31,12 @@ class Loopsy:
         self.lap.start("--port", "0")
         _, self.peer = pair(self.desk, self.lap, f"{network.address}:{PORTS[name]}")
         self.root = self.lap.peer_path(self.peer)
+        loopsyctl = [f"{self.lap.build}/ctl/loopsyctl", "--home", self.lap.loopsy_home]
+        self.commands = {
+            "exec": loopsyctl + ["exec", self.peer, "--"],
+            "shell": loopsyctl + ["shell", self.peer, "--new"],
+            "copy": ["dd", f"if={self.root}/big", "bs=1M", "iflag=nocache", "status=none"],
+        }
         self.unmount()
 
     def _host(self, host, build):
@@ -50,17 +60,14 @@ class Loopsy:
 
 
 class Sshfs:
-    build = None
+    build, about, commands = None, {FILES}, {}
 
     def __init__(self, network, sshd, name, text, options):
         self.lap, self.name, self.text = network.lap, name, text
         self.root = os.path.join(self.lap.directory, name)
         os.mkdir(self.root)
-        keys = self.lap.directory
-        words = [f"port={PORTS['ssh']},IdentityFile={keys}/key,UserKnownHostsFile={keys}/known",
-                 "GlobalKnownHostsFile=/dev/null,StrictHostKeyChecking=yes,BatchMode=yes"]
-        self.command = ["sshfs", "-f", "-F", "/dev/null",
-                        "-o", ",".join(words + ([options] if options else [])),
+        words = ssh_options(self.lap) + ([options] if options else [])
+        self.command = ["sshfs", "-f", "-F", "/dev/null", "-o", ",".join(words),
                         f"root@{network.address}:{network.desk.home}", self.root]
         self.process = None
 
@@ -77,6 +84,44 @@ class Sshfs:
 
     def end(self):
         pass
+
+
+class Ssh:
+    """Sessions through a master that is a process of its own. None of them could do without: the
+    only way that they have besides is a program that fails."""
+    build, about, root = None, {PROGRAMS}, "/"
+
+    def __init__(self, network, sshd, name, text, options):
+        self.lap, self.name, self.text = network.lap, name, text
+        control = os.path.join(self.lap.directory, name)
+        words = ["ssh", "-F", "/dev/null", "-S", control]
+        for option in ssh_options(self.lap) + options:
+            words += ["-o", option]
+        session = words + ["-o", "ControlMaster=no", "-o", "ProxyCommand=false"]
+        where = f"root@{network.address}"
+        self.master = words + ["-M", "-N", where]
+        self.check = session + ["-O", "check", where]
+        self.commands = {"exec": session + ["-T", where], "shell": session + ["-t", where]}
+        self.commands["copy"] = self.commands["exec"] + ["cat", f"{network.desk.home}/big"]
+        self.process = None
+
+    def mount(self):
+        self.process = self.lap.spawn(*self.master)
+        wait_until(lambda: self.lap.run(*self.check).returncode == 0, what=self.process.text)
+
+    def unmount(self):
+        self.process.signal(signal.SIGTERM)
+        self.process.wait()
+
+    def end(self):
+        pass
+
+
+def ssh_options(lap):
+    """To reach Sshd from lap."""
+    keys = lap.directory
+    return [f"Port={PORTS['ssh']}", f"IdentityFile={keys}/key", f"UserKnownHostsFile={keys}/known",
+            "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "BatchMode=yes"]
 
 
 class Sshd:
@@ -98,6 +143,8 @@ class Sshd:
                        "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
                        "PasswordAuthentication no\nSubsystem sftp internal-sftp\n")
         desk.run("mkdir", "-p", "/run/sshd", check=True) # of this host only
+        # What root's shell does when it starts (.bashrc) would be timed too; loopsy's home is empty.
+        desk.run("mount", "-t", "tmpfs", "-o", "mode=700", "home", "/root", root=True, check=True)
         self.process = desk.spawn(shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f",
                                   f"{where}/sshd_config")
         wait_until(lambda: desk.run("bash", "-c", f"</dev/tcp/{desk.address}/{port}")
@@ -110,7 +157,7 @@ class Sshd:
 
 class Tls:
     """No file system: what one TLS connection can do is the limit of those that are."""
-    name, text, build = "tls", "TLS", None
+    name, text, build, about, commands = "tls", "TLS", None, {FILES}, {}
     rows = {"read": "read_cold", "write": "write", "random": "random_1"} # work: its row
 
     def __init__(self, network):
@@ -137,12 +184,15 @@ class Tls:
 def make(network, names, builds):
     """Those of `names`, in that order, and what else has to be ended: two lists. builds: {name:
     directory} of those that are loopsy."""
-    sshd = Sshd(network) if {"sshfs", "tuned"} & set(names) else None
+    sshd = Sshd(network) if {"sshfs", "tuned", "ssh", "ssh-gcm"} & set(names) else None
     makers = {
         "loopsy": lambda: Loopsy(network, "loopsy", "loopsy", builds["loopsy"]),
         "before": lambda: Loopsy(network, "before", "before", builds["before"]),
         "sshfs": lambda: Sshfs(network, sshd, "sshfs", "sshfs", ""),
         "tuned": lambda: Sshfs(network, sshd, "tuned", "sshfs, tuned", TUNED),
         "tls": lambda: Tls(network),
+        "ssh": lambda: Ssh(network, sshd, "ssh", "ssh", []),
+        "ssh-gcm": lambda: Ssh(network, sshd, "ssh-gcm", "ssh, AES-GCM",
+                               ["Ciphers=aes128-gcm@openssh.com"]),
     }
     return [makers[name]() for name in names], [sshd] if sshd else []

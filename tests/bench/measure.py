@@ -10,7 +10,7 @@ import trees
 from harness import wait_until
 from network import Network
 from processes import Sample, session_has_ended
-from rows import RATE, ROWS, WORKS
+from rows import FILES, RATE, ROWS, SECONDS, WORKS
 from table import Capped, shown
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -24,13 +24,15 @@ class Sizes:
     listing: int = 100000     # entries
     rate_seconds: float = 10  # after so long a step that has a rate stops
     random_seconds: float = 2
+    execs: int = 200          # commands, one after the other
+    keys: int = 1000          # likewise
     cap: float = 60           # after so long a step is given up
     changes_cap: float = 90   # and the waiting for changes
 
 
 QUICK = Sizes(mib=256, small=2000, listing=20000, rate_seconds=4, random_seconds=1, cap=20)
 SMOKE = Sizes(mib=4, small=60, repository=70, listing=300, rate_seconds=0.5, random_seconds=0.1,
-              changes_cap=3)
+              execs=3, keys=10, changes_cap=3)
 
 
 class Bench:
@@ -55,7 +57,7 @@ class Bench:
 
     def prepare_repositories(self):
         """Each has used its own before, so git knows the files as they look there."""
-        mounting = [one for one in self.competitors if one.name != "tls"]
+        mounting = [one for one in self.competitors if FILES in one.about and one.name != "tls"]
         trees.make_repositories(self.desk, [one.name for one in mounting])
         for competitor in mounting:
             competitor.mount()
@@ -82,7 +84,7 @@ class Bench:
         if competitor.name == "tls":
             if work.name in competitor.rows:
                 self.record(competitor, *competitor.measure(work.name, self.sizes))
-        elif not self.is_hopeless(work, competitor):
+        elif work.about in competitor.about and not self.is_hopeless(work, competitor):
             self.measure_mounted(work, competitor)
 
     def is_hopeless(self, work, competitor):
@@ -91,20 +93,22 @@ class Bench:
                    for value in self.results.get((step, competitor.name), []))
 
     def record(self, competitor, step, amount, seconds, cpu=None):
-        """seconds may be Capped, amount None."""
+        """seconds may be Capped, or {row: seconds}; amount None."""
         for row in ROWS:
             if row.step != step:
                 continue
-            value = seconds
+            value = seconds[row.name] if isinstance(seconds, dict) else seconds
             if row.of_cpu:
                 if not amount:
                     continue
                 value = cpu * row.unit / amount
             elif row.kind == RATE and not isinstance(seconds, Capped):
                 value = amount / seconds / row.unit
+            elif row.kind == SECONDS and not isinstance(seconds, Capped):
+                value /= row.unit
             self.results.setdefault((row.name, competitor.name), []).append(value)
             if not row.of_cpu and cpu is not None:
-                units = amount / row.unit if amount else 1
+                units = amount / (row.unit if row.kind == RATE else 1) if amount else 1
                 self.cpu.setdefault((step, competitor.name), []).append(cpu / units)
             if row.name in self.chosen:
                 say(f"{row.name} {competitor.name} {shown(value)}" +
@@ -125,8 +129,9 @@ class Bench:
                     self.watch_changes(work, competitor, process)
                 else:
                     self.take_steps(work, competitor, process, sample)
-                self.results.setdefault(("memory", competitor.name), []).append(
-                    sample().peak_memory() / 1e6)
+                if work.about == FILES:
+                    self.results.setdefault(("memory", competitor.name), []).append(
+                        sample().peak_memory() / 1e6)
             finally:
                 process.kill()
                 wait_until(lambda: session_has_ended(process.pid), timeout=300,
@@ -142,7 +147,8 @@ class Bench:
         options = {**dataclasses.asdict(self.sizes),
                    "repository": f"repository-{competitor.name}",
                    "tar": f"{self.lap.directory}/sources.tar",
-                   "random_read": f"{self.lap.build}/tests/bench/bin/random_read"}
+                   "random_read": f"{self.lap.build}/tests/bench/bin/random_read",
+                   "big": f"{self.home}/big", **competitor.commands}
         steps = work.steps[:work.last_step(self.chosen)]
         return self.lap.spawn("/usr/bin/python3", f"{HERE}/work.py", work.name, competitor.root,
                               json.dumps(options), ",".join(steps))
@@ -157,9 +163,9 @@ class Bench:
             except AssertionError: # none came
                 self.record(competitor, step, None, Capped(self.sizes.cap))
                 return
-            cpu = sample().cpu_since(before)
             assert line, f"{process.text}: {process.error_text()}"
             result = json.loads(line)
+            cpu = sample().cpu_since(before) + result.get("cpu", 0)
             self.record(competitor, step, result["amount"], result["seconds"], cpu)
 
     def watch_changes(self, work, competitor, process):

@@ -1,13 +1,14 @@
 """What is measured: a table of works (one fresh mount each) with their steps, and of rows."""
 
 RATE, SECONDS, LESS = "rate", "seconds", "less" # the more the better; the less the better, twice
+FILES, PROGRAMS = "files", "programs"           # what a work is about; each has a table
 
 
 class Work:
     """What work.py does in one mount, step after step. Each step has the name of its row."""
 
-    def __init__(self, name, steps, needs, rounds=None):
-        self.name, self.steps, self.needs = name, steps, needs
+    def __init__(self, name, steps, needs, rounds=None, about=FILES):
+        self.name, self.steps, self.needs, self.about = name, steps, needs, about
         self.rounds = rounds # None: as many as the run has
 
     def last_step(self, chosen):
@@ -17,13 +18,13 @@ class Work:
 
 
 class Row:
-    """unit: by what the amount of a step is divided. of: "cpu" is the CPU seconds of that step
-    for each unit instead."""
+    """unit: by what the amount of a step, or its time, is divided. step: whose row it is, if that
+    has another name. cpu: it is the CPU seconds of that step for each unit instead."""
 
-    def __init__(self, name, text, kind, unit=1, of=None):
-        self.name, self.text, self.kind, self.unit = name, text, kind, unit
-        self.of_cpu = of is not None
-        self.step = of or name
+    def __init__(self, name, text, kind, unit=1, step=None, cpu=False, about=FILES):
+        self.name, self.text, self.kind, self.unit, self.about = name, text, kind, unit, about
+        self.of_cpu = cpu
+        self.step = step or name
 
 
 WORKS = [
@@ -40,9 +41,11 @@ WORKS = [
     Work("list_long", ["list_long"], ["listing"]),
     Work("changes", ["change_name", "change_size", "change_gone", "change_content"], [],
          rounds=1),
+    Work("programs", ["exec", "stdout"], ["big"], about=PROGRAMS),
+    Work("terminal", ["echo", "echo_busy"], ["big"], about=PROGRAMS),
 ]
 
-MB, GIB = 1e6, 1 << 30
+MB, GIB, MS = 1e6, 1 << 30, 1e-3
 
 ROWS = [
     Row("read_cold", "sequential read, cold, MB/s", RATE, MB),
@@ -67,7 +70,15 @@ ROWS = [
     Row("change_size", "until a new size is seen, s", SECONDS),
     Row("change_gone", "until a deletion is seen, s", SECONDS),
     Row("change_content", "until new content of an open file is seen, s", SECONDS),
-    Row("cpu_read", "CPU seconds per GiB read, both sides", LESS, GIB, of="read_cold"),
-    Row("cpu_write", "CPU seconds per GiB written, both sides", LESS, GIB, of="write"),
+    Row("cpu_read", "CPU seconds per GiB read, both sides", LESS, GIB, "read_cold", cpu=True),
+    Row("cpu_write", "CPU seconds per GiB written, both sides", LESS, GIB, "write", cpu=True),
     Row("memory", "memory, both sides, at most, MB", LESS, MB),
+    Row("exec", "`true`, whole process, ms", SECONDS, MS, about=PROGRAMS),
+    Row("stdout", "what a program writes, MB/s", RATE, MB, about=PROGRAMS),
+    Row("echo", "echo in a terminal, ms", SECONDS, MS, about=PROGRAMS),
+    Row("echo_99", "99 of 100 within, ms", SECONDS, MS, "echo", about=PROGRAMS),
+    Row("echo_busy", "echo beside a copy, ms", SECONDS, MS, about=PROGRAMS),
+    Row("echo_busy_99", "99 of 100 within, ms", SECONDS, MS, "echo_busy", about=PROGRAMS),
+    Row("cpu_stdout", "CPU seconds per GiB written, both sides", LESS, GIB, "stdout", cpu=True,
+        about=PROGRAMS),
 ]

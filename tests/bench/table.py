@@ -33,30 +33,36 @@ def ratio(kind, ours, theirs):
     return f"{good / bad:.2f}" if bad else ""
 
 
-def of_run(results, competitors, chosen, sizes):
-    """Lines. results: {(row, competitor): values}. The last columns: the first competitor beside
-    each of the others."""
+def of_run(results, competitors, chosen, sizes, about):
+    """Lines, none without rows. results: {(row, competitor): values}. The last columns: the first
+    competitor beside each of the others."""
+    competitors = [one for one in competitors if about in one.about]
     lines = head(competitors)
     for row in ROWS:
+        if row.about != about:
+            continue
         values = [middle(results.get((row.name, one.name))) for one in competitors]
         if row.name == "memory":
             values = [max(results.get((row.name, one.name)) or [0]) or None for one in competitors]
         if row.name in chosen:
             lines += line(row, row.text, row.kind, values, sizes)
-    return lines
+    return lines if len(lines) > 2 else []
 
 
-def of_cpu(cpu, competitors, chosen, sizes):
+def of_cpu(cpu, competitors, chosen, sizes, about):
     """The same of CPU time: {(step, competitor): seconds for each unit of its row}."""
+    competitors = [one for one in competitors if about in one.about]
     lines = head(competitors)
     for row in ROWS:
+        if row.about != about:
+            continue
         values = [middle(cpu.get((row.name, one.name))) for one in competitors]
         if row.name in chosen:
             what, _, unit = row.text.rpartition(", ")
             per = {"MB/s": " per MB", "per s": " each", "files per s": " each"}.get(unit, "")
             values = [None if value is None else value * 1000 for value in values]
             lines += line(row, f"{what}, CPU ms{per}", LESS, values, sizes)
-    return lines
+    return lines if len(lines) > 2 else []
 
 
 def head(competitors):

@@ -2,7 +2,8 @@
 """work.py WORK ROOT OPTIONS STEP,STEP...: does the steps of a work in a mounted directory.
 
 Runs in the client host. OPTIONS is JSON (`Sizes` of measure.py, and paths). Before each step it
-says {"step": NAME} and waits for a line; then {"amount": A, "seconds": S}, A in bytes or files.
+says {"step": NAME} and waits for a line; then {"amount": A, "seconds": S, "cpu": C}: A in bytes or
+files, C what the programs used that it ran on the way to another machine.
 A step that has an amount may stop early, after `rate_seconds`.
 """
 import json
@@ -12,11 +13,14 @@ import sys
 import threading
 import time
 
+from programs import Programs
+
 MIB = 1 << 20
 
 
-class Steps:
+class Steps(Programs):
     def __init__(self, root, options):
+        super().__init__()
         self.root, self.options = root, options
         self.n_read = self.n_opened = None # how far the cold step came: the warm one goes as far
 
@@ -189,7 +193,7 @@ def main():
         seconds = time.monotonic() - began
         if isinstance(amount, tuple):
             amount, seconds = amount
-        say({"amount": amount, "seconds": seconds})
+        say({"amount": amount, "seconds": seconds, "cpu": steps.used})
 
 
 main()

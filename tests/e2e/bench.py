@@ -13,7 +13,7 @@ def run_bench(t, *arguments):
     """The values of its --json: a list, a delay each."""
     if t.sanitizer != "none":
         skip("sanitizers are no way to measure")
-    missing = [name for name in ("sshfs", "git") if not shutil.which(name)]
+    missing = [name for name in ("sshfs", "ssh", "git") if not shutil.which(name)]
     if missing or os.geteuid() != 0:
         skip(f"needs {' '.join(missing) or 'root, for namespaces'}")
     file = os.path.join(t.directory, "values.json")
@@ -26,11 +26,12 @@ def run_bench(t, *arguments):
 @test(timeout=900)
 def all_rows_are_measured_for_everyone(t):
     table, (values,) = run_bench(t, "--baseline", t.build, "--only",
-                                 "loopsy,before,sshfs,tls")
+                                 "loopsy,before,sshfs,tls,ssh")
     for row, measured in values["values"].items():
-        assert {"loopsy", "before", "sshfs"} <= set(measured), (row, measured)
+        assert {"loopsy", "before"} < set(measured), (row, measured)
+        assert ("sshfs" in measured) != ("ssh" in measured), (row, measured)
     assert {"tls", "loopsy"} <= set(values["values"]["read_cold"])
-    assert table.count("\n| ") == len(values["values"]) + 2, table
+    assert table.count("\n| ") == len(values["values"]) + 4, table
 
 
 @test(timeout=900)
