@@ -24,6 +24,7 @@
 #include "daemon/dead_mount.h"
 #include "daemon/identity_file.h"
 #include "daemon/log.h"
+#include "daemon/lost_jobs.h"
 #include "daemon/options_file.h"
 #include "daemon/paired.h"
 
@@ -265,6 +266,7 @@ static int start_jobs(struct daemon *daemon, const struct daemon_options *given,
 	    .open_directory = open_directory,
 	    .peer_name = peer_name,
 	    .told = paired_job_told,
+	    .note = lost_jobs_note,
 	    .arg = daemon,
 	};
 
@@ -442,6 +444,8 @@ static int start(struct daemon *daemon, const struct daemon_options *given, stru
 		error = start_mount(daemon, failure);
 	if (error == 0)
 		error = paired_load(daemon, failure);
+	if (error == 0)
+		lost_jobs_load(daemon);
 	if (error == 0 &&
 	    store_load_addresses(daemon->store, &daemon->addresses, &daemon->n_addresses) < 0)
 		log_warning("daemon", "addresses=unreadable");

@@ -7,6 +7,7 @@
 
 #include "daemon/log.h"
 #include "daemon/permissions.h"
+#include "daemon/store_jobs.h"
 
 static int64_t wall_ms(void)
 {
@@ -436,6 +437,7 @@ static void host_admit(void *arg, const struct store_peer *peer)
 				record.addresses[record.n_addresses++] = known->record.addresses[i];
 		}
 		leave(known, false);
+		store_remove_jobs(daemon->store, record.id); /* they were killed */
 		store_put_peer(daemon->store, &record, NULL, NULL);
 	}
 	error = enter(daemon, &record);

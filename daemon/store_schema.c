@@ -50,6 +50,17 @@ static const char *const steps[] = {
     ") WITHOUT ROWID;"
     "CREATE TABLE kv_state (version INTEGER NOT NULL);" /* of the last change */
     "INSERT INTO kv_state VALUES (0);",
+
+    "CREATE TABLE job (" /* that runs and outlives its client; when a daemon starts: a lost one */
+    " peer TEXT NOT NULL REFERENCES peer (id) ON DELETE CASCADE,"
+    " number INTEGER NOT NULL,"
+    " name TEXT NOT NULL,"
+    " cmd TEXT NOT NULL,"
+    " tty INTEGER NOT NULL,"
+    " started_s INTEGER NOT NULL,"
+    " started_ns INTEGER NOT NULL,"
+    " PRIMARY KEY (peer, number)"
+    ");",
 };
 #define N_STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
 

@@ -414,8 +414,8 @@ static void on_spool_closed(void *arg)
 	jobs_settle(jobs);
 }
 
-int job_new(struct jobs_peer *peer, const struct args_job_start *args, const char *peer_name,
-	    struct job **ret_job, struct job_command *command)
+/* Without a process yet. */
+static int make(struct jobs_peer *peer, const char *peer_name, struct job **ret_job)
 {
 	struct jobs *jobs = peer->jobs;
 	struct job *job = calloc(1, sizeof(*job));
@@ -435,28 +435,63 @@ int job_new(struct jobs_peer *peer, const struct args_job_start *args, const cha
 	}
 	job->jobs = jobs;
 	job->peer = peer;
+	job->pidfd = job->in_fd = job->outputs[0].fd = job->outputs[1].fd = -1;
+	job->spawned = (struct spawned){.pidfd = -1, .in = -1, .out = {-1, -1}};
+	snprintf(job->peer_name, sizeof(job->peer_name), "%s", peer_name);
+	TAILQ_INIT(&job->clients);
+	TAILQ_INIT(&job->starters);
+	TAILQ_INIT(&job->waits);
+	TAILQ_INIT(&job->writes);
+	*ret_job = job;
+	return 0;
+}
+
+int job_new(struct jobs_peer *peer, const struct args_job_start *args, const char *peer_name,
+	    struct job **ret_job, struct job_command *command)
+{
+	struct jobs *jobs = peer->jobs;
+	struct job *job;
+	int error = make(peer, peer_name, &job);
+
+	if (error < 0)
+		return error;
 	job->number = args->job;
 	job->flags = args->flags;
 	job->rows = args->rows ? (unsigned)args->rows : 24;
 	job->cols = args->cols ? (unsigned)args->cols : 80;
 	job->timeout_ms = args->timeout_ms;
 	job->is_detached = !(args->flags & JOB_OWNER);
-	job->pidfd = job->in_fd = job->outputs[0].fd = job->outputs[1].fd = -1;
-	job->spawned = (struct spawned){.pidfd = -1, .in = -1, .out = {-1, -1}};
 	job->command = *command;
 	*command = (struct job_command){0};
-	snprintf(job->peer_name, sizeof(job->peer_name), "%s", peer_name);
 	clock_gettime(CLOCK_REALTIME, &job->started);
 	job->started_ms = uv_now(jobs->options.loop);
-	TAILQ_INIT(&job->clients);
-	TAILQ_INIT(&job->starters);
-	TAILQ_INIT(&job->waits);
-	TAILQ_INIT(&job->writes);
 	if ((args->flags & JOB_TTY) && job_screen_new(job, job->rows, job->cols, &job->screen) < 0)
 		job->screen = NULL; /* it is only not to be seen anew */
 	*ret_job = job;
 	job->work.data = job;
 	return uv_queue_work(jobs->options.loop, &job->work, start_run, start_done);
+}
+
+int job_new_lost(struct jobs_peer *peer, const struct job_info *info, const char *peer_name,
+		 struct job **ret_job)
+{
+	struct job *job;
+	int error = make(peer, peer_name, &job);
+
+	if (error < 0)
+		return error;
+	job->number = info->job;
+	job->flags = info->tty ? JOB_TTY : 0;
+	snprintf(job->name, sizeof(job->name), "%.*s", (int)info->name.size,
+		 (const char *)info->name.data);
+	snprintf(job->command.text, sizeof(job->command.text), "%.*s", (int)info->cmd.size,
+		 (const char *)info->cmd.data);
+	job->started = job->ended = info->started;
+	job->phase = JOB_OVER;
+	job->state = JOB_LOST;
+	job->is_detached = job->is_reaped = job->has_notice = true;
+	*ret_job = job;
+	return 0;
 }
 
 int job_resize(struct job *job, uint64_t rows, uint64_t cols)
@@ -518,6 +553,7 @@ void job_forget(struct job *job)
 		job->is_listed = false;
 		TAILQ_REMOVE(&job->peer->jobs_list, job, entry);
 	}
+	jobs_note(job);
 	if (!job->is_reaped)
 		job_kill(job);
 	job_stream_end_all(job, -ENOENT);

@@ -60,6 +60,7 @@ struct job {
 	TAILQ_ENTRY(job) entry; /* peer->jobs */
 	bool is_listed;         /* in peer->jobs; else forgotten */
 	bool is_retired;        /* over, and its client has had all: only to be found by number */
+	bool is_noted;          /* jobs_options.note */
 	uint64_t number;
 	char name[OPS_JOB_NAME_MAX + 1];
 	char peer_name[64];
@@ -116,6 +117,9 @@ struct job {
 /* Makes a job and starts it; job_started is called later. 0 or -errno. */
 int job_new(struct jobs_peer *peer, const struct args_job_start *args, const char *peer_name,
 	    struct job **ret_job, struct job_command *command);
+/* One that has ended we do not know how. */
+int job_new_lost(struct jobs_peer *peer, const struct job_info *info, const char *peer_name,
+		 struct job **ret_job);
 /* To its whole group, and a terminal's foreground group. 0 or -ESRCH. */
 int job_signal(struct job *job, int signal);
 /* SIGKILL after so long, unless it has ended. */

@@ -335,6 +335,7 @@ void job_stream_open(struct job *job, struct request *request, const void *resul
 		job->owner = client;
 		job->is_detached = false;
 		job_end_grace(job);
+		jobs_note(job);
 	}
 	/* If its link has gone, on_ready is called within, and it is gone after it. */
 	stream = request_reply_stream(request, result, on_ready, client);

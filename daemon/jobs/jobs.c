@@ -181,6 +181,46 @@ void jobs_tell(struct job *job, int error)
 		jobs_watch_tell(job->peer, &info);
 }
 
+void jobs_note(struct job *job)
+{
+	const struct jobs *jobs = job->jobs;
+	bool is_to_be_kept = job->is_listed && (job->state == JOB_LOST ||
+						(job->phase == JOB_ACTIVE && job->is_detached));
+	struct job_info info;
+
+	/* What ends with us is lost. */
+	if (is_to_be_kept == job->is_noted || jobs->is_stopping || !job->peer->key ||
+	    !jobs->options.note)
+		return;
+	job->is_noted = is_to_be_kept;
+	job_describe(job, &info);
+	jobs->options.note(jobs->options.arg, job->peer->key, &info, is_to_be_kept);
+}
+
+int jobs_add_lost(struct jobs *jobs, const void *key, const struct job_info *info)
+{
+	struct jobs_peer *peer = find_peer(jobs, key);
+	struct job *job;
+	int error;
+
+	if (!job_command_name_is_valid((const char *)info->name.data, info->name.size))
+		return -EINVAL;
+	if (!peer)
+		peer = peer_new(jobs, key);
+	if (!peer)
+		return -ENOMEM;
+	error = job_new_lost(peer, info, jobs->options.peer_name(jobs->options.arg, key), &job);
+	if (error < 0) {
+		jobs_peer_settle(peer);
+		return error;
+	}
+	job->is_listed = job->is_noted = true;
+	TAILQ_INSERT_TAIL(&peer->jobs_list, job, entry);
+	peer->n_jobs++;
+	jobs_keep_few(peer);
+	return 0;
+}
+
 static bool is_earlier(const struct job *a, const struct job *b)
 {
 	return a->ended.tv_sec != b->ended.tv_sec ? a->ended.tv_sec < b->ended.tv_sec
@@ -218,6 +258,7 @@ void jobs_ended(struct job *job)
 	peer->n_active--;
 	jobs->n_active--;
 	jobs_tell(job, 0);
+	jobs_note(job);
 	jobs_ops_ended(job);
 	job_stream_pump(job);
 	job_stream_guard(job);

@@ -30,6 +30,9 @@ struct jobs_options {
 	/* A job was started, refused (`error`) or has ended; for the audit log. May be NULL. */
 	void (*told)(void *arg, const char *peer, const struct job_info *info, int error,
 		     int64_t duration_ms);
+	/* This job will be lost if we end before `note` is called for it once more, with false: it
+	 * belongs to no client. May be NULL. */
+	void (*note)(void *arg, const void *peer, const struct job_info *info, bool is_to_be_kept);
 	void *arg;
 };
 
@@ -38,6 +41,10 @@ int jobs_new(const struct jobs_options *options, struct jobs **ret_jobs);
 
 /* The room, for daemon/net; valid until jobs_free. */
 const struct service *jobs_service(const struct jobs *jobs);
+
+/* A job of a peer (session_peer) that a room before this one noted and did not see the end of: from
+ * now on it is JOB_LOST. Its number, name, cmd, tty and start are taken. 0 or -errno. */
+int jobs_add_lost(struct jobs *jobs, const void *peer, const struct job_info *info);
 
 /* A peer (session_peer) is no peer any more, its sessions are closed: its jobs are killed. */
 void jobs_peer_removed(struct jobs *jobs, const void *peer);

@@ -87,6 +87,8 @@ void jobs_ops_started(struct job *job, int error)
 	}
 	if (error < 0)
 		jobs_settle(job->jobs);
+	else
+		jobs_note(job);
 }
 
 /* Its name: as asked for, or made of the command's. Returns 0, -EINVAL or -EEXIST. */
@@ -232,6 +234,10 @@ static void on_attach(struct jobs_guest *guest, struct request *request)
 
 	if (!job)
 		return;
+	if (job->state == JOB_LOST) {
+		request_fail(request, -ESHUTDOWN); /* as it did those who were attached then */
+		return;
+	}
 	if ((job->flags & JOB_TTY) && args->rows && args->cols)
 		job_resize(job, args->rows, args->cols);
 	if (args->flags & JOB_SCREEN) {
@@ -390,6 +396,7 @@ static void on_detach(struct jobs_guest *guest, struct request *request)
 	job->owner = NULL;
 	job_end_grace(job);
 	job_stream_guard(job);
+	jobs_note(job);
 	request_reply(request, &result, NULL, NULL);
 }
 

@@ -61,6 +61,8 @@ struct job_pending *jobs_pending_new(enum job_pending_kind kind, struct request 
 /* Out of its guest's list, and freed: it is about to be answered. Returns its request. */
 struct request *jobs_pending_take(struct job_pending *pending);
 void jobs_tell(struct job *job, int error);
+/* Has it become one that would be lost with us, or is it none any more? */
+void jobs_note(struct job *job);
 bool jobs_name_is_taken(const struct jobs_peer *peer, const char *name, bool only_active);
 
 /* jobs_watch.c */

@@ -279,6 +279,46 @@ def a_stopped_daemon_is_said_with_what_to_do(t):
     assert done.returncode == 125 and "offline" in done.stderr, done
 
 
+@test(timeout=300)
+def jobs_of_a_daemon_that_has_ended_are_lost(t):
+    desk, lap = two(t)
+    port = desk.port() # which lap knows it by
+
+    def states():
+        return {job["name"]: job["state"] for job in jobs(lap)}
+
+    def lost(*names):
+        lap.wait_online("desk")
+        wait_until(lambda: states() == dict.fromkeys(names, "lost"), what=f"{names} are lost, and no others")
+    assert ex(lap, "--detach", "--name", "one", "--", "sleep", "8881").returncode == 0
+    assert ex(lap, "--detach", "--name", "over", "--", "true").returncode == 0
+    assert lap.ctl("wait", "desk", "over").returncode == 0
+    foreground = lap.spawn("loopsyctl", "exec", "desk", "--name", "front", "--", "sh", "-c", "echo up; sleep 8882")
+    assert foreground.read_line() == "up"
+    desk.kill9()
+    desk.start("--port", port)
+    assert foreground.wait(120) == 125
+    lost("one")
+    job, = jobs(lap)
+    assert (job["cmd"], job["exit"], job["signal"], job["bytes_kept"]) == ("sleep 8881", None, None, 0), job
+    done = lap.ctl("wait", "desk", "one")
+    assert done.returncode == 125 and "lost" in done.stderr, done
+    done = lap.ctl("attach", "desk", "one")
+    assert done.returncode == 125 and "stopped" in done.stderr and done.stderr.count("\n") == 1, done
+    # One that ends because its daemon does is lost as well; what was lost once stays so.
+    assert ex(lap, "--detach", "--name", "two", "--", "sleep", "8883").returncode == 0
+    desk.stop()
+    desk.start("--port", port)
+    lost("one", "two")
+    assert ex(lap, "--detach", "--name", "one", "--", "true").returncode == 0
+    assert lap.ctl("wait", "desk", "one").returncode == 0
+    assert lap.ctl("jobs", "desk", "--remove").returncode == 0
+    assert states() == {}
+    desk.stop()
+    desk.start("--port", port)
+    lost()
+
+
 @test(timeout=900)
 def nothing_is_lost_or_doubled_over_a_cut_link(t):
     desk, lap = t.lan("desk", "lap", avahi=False)

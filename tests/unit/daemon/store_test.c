@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "daemon/permissions.h"
+#include "daemon/store_jobs.h"
 #include "tests/unit/daemon/loop_until.h"
 #include "tests/unit/daemon/scratch.h"
 
@@ -331,5 +332,67 @@ Test(store, acknowledged_change_survives_a_kill)
 	cr_assert_eq(store_load_peers(store, 0, &peers, &n), 0);
 	cr_assert_eq(n, 1);
 	free(peers);
+	close_store();
+}
+
+static struct store_job found_jobs[4];
+static int n_found;
+
+static void found(void *arg, const struct store_job *job)
+{
+	cr_assert_lt(n_found, 4);
+	found_jobs[n_found++] = *job;
+}
+
+Test(store, jobs_outlive_it_and_go_with_their_peer)
+{
+	struct store_peer desk = make_peer(1, "desk"), pad = make_peer(2, "pad");
+	struct store_job job = {
+	    .number = UINT64_MAX, .name = "build", .cmd = "make '\xc3\xa9'", .tty = true};
+
+	cr_assert_eq(put(&desk), 0);
+	cr_assert_eq(put(&pad), 0);
+	strcpy(job.peer, pad.id);
+	job.started = (struct timespec){1000, 999999999};
+	cr_assert_eq(store_put_job(store, &job), 0);
+	job.number = 2;
+	job.started.tv_sec = 10;
+	cr_assert_eq(store_put_job(store, &job), 0);
+	strcpy(job.peer, desk.id);
+	job.started.tv_sec = 1;
+	cr_assert_eq(store_put_job(store, &job), 0);
+	job.number = 3;
+	cr_assert_eq(store_put_job(store, &job), 0);
+	cr_assert_eq(store_remove_job(store, desk.id, 3), 0);
+	cr_assert_eq(store_remove_job(store, desk.id, 0), -EINVAL);
+	close_store();
+	open_store();
+	n_found = 0;
+	cr_assert_eq(store_load_jobs(store, found, NULL), 0);
+	loop_until(&loop, &n_found, 3);
+	cr_assert_str_eq(found_jobs[0].peer, desk.id);
+	cr_assert_eq(found_jobs[0].number, 2);
+	cr_assert_eq(found_jobs[1].number, 2);
+	cr_assert_eq(found_jobs[2].number, UINT64_MAX);
+	cr_assert_str_eq(found_jobs[2].name, "build");
+	cr_assert_str_eq(found_jobs[2].cmd, "make '\xc3\xa9'");
+	cr_assert(found_jobs[2].tty);
+	cr_assert_eq(found_jobs[2].started.tv_nsec, 999999999);
+	/* One peer goes, of the other all jobs. */
+	cr_assert_eq(store_remove_peer(store, pad.id, NULL, NULL), 0);
+	strcpy(job.peer, desk.id);
+	cr_assert_eq(store_put_job(store, &job), 0);
+	n_found = 0;
+	cr_assert_eq(store_load_jobs(store, found, NULL), 0);
+	loop_until(&loop, &n_found, 2);
+	cr_assert_str_eq(found_jobs[0].peer, desk.id);
+	cr_assert_str_eq(found_jobs[1].peer, desk.id);
+	cr_assert_eq(store_remove_jobs(store, desk.id), 0);
+	job.number = 9;
+	cr_assert_eq(store_put_job(store, &job), 0);
+	n_found = 0;
+	cr_assert_eq(store_load_jobs(store, found, NULL), 0);
+	loop_until(&loop, &n_found, 1);
+	cr_assert_eq(found_jobs[0].number, 9);
 	close_store();
 }

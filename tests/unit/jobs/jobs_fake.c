@@ -174,6 +174,17 @@ static void told(void *arg, const char *peer, const struct job_info *info, int e
 	}
 }
 
+static void note(void *arg, const void *peer, const struct job_info *info, bool is_to_be_kept)
+{
+	struct jobs_fake *fake = arg;
+	uint64_t *at = fake->noted;
+
+	fake->n_notes++;
+	while (*at != (is_to_be_kept ? 0 : info->job))
+		cr_assert(++at < fake->noted + 8, "never noted, or too many");
+	*at = is_to_be_kept ? info->job : 0;
+}
+
 void jobs_fake_open_session(struct jobs_fake *fake, unsigned session, const void *peer)
 {
 	fake->peers[session] = peer;
@@ -208,6 +219,7 @@ void jobs_fake_init_in(struct jobs_fake *fake, const char *dir, const struct job
 	fake->options.open_directory = open_directory;
 	fake->options.peer_name = peer_name;
 	fake->options.told = told;
+	fake->options.note = note;
 	fake->options.arg = fake;
 	cr_assert_eq(jobs_new(&fake->options, &fake->jobs), 0);
 	fake->service = jobs_service(fake->jobs);

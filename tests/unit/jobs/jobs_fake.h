@@ -52,6 +52,8 @@ struct jobs_fake {
 	unsigned n_told, n_refused, n_ended;
 	int refused_error;
 	struct job_info told; /* the last; its texts are gone */
+	uint64_t noted[8];    /* numbers of jobs that would be lost; 0: free */
+	unsigned n_notes;     /* calls of jobs_options.note */
 };
 
 /* Directories of programs are below `dir`, which spools are in, too. `options` (may be NULL)

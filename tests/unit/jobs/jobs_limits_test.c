@@ -443,3 +443,88 @@ Test(jobs_limits, starts_and_ends_are_told_to_who_watches)
 	cr_assert_eq(input.size, 0);
 	jobs_fake_deinit(&fake);
 }
+
+static bool is_noted(uint64_t number)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		if (fake.noted[i] == number)
+			return true;
+	}
+	return false;
+}
+
+Test(jobs_limits, what_belongs_to_no_client_is_noted_until_it_ends)
+{
+	struct jobs_fake_call *owned, *detached;
+	uint64_t number;
+
+	jobs_fake_init(&fake, NULL);
+	run("true", (struct args_job_start){0});
+	cr_assert_eq(fake.n_notes, 0);
+	detached = jobs_fake_line(&fake, 0, "exec sleep 1000", (struct args_job_start){0});
+	cr_assert_eq(jobs_fake_wait(&fake, detached), 0);
+	cr_assert(is_noted(jobs_fake_number(detached)));
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_SIGNAL, job_signal, NULL,
+				    .job = jobs_fake_number(detached), .signal = SIGKILL),
+		     0);
+	jobs_fake_until(&fake, !is_noted(jobs_fake_number(detached)));
+	owned = jobs_fake_line(&fake, 0, "exec sleep 1000",
+			       (struct args_job_start){.flags = JOBS_FAKE_OWNED});
+	cr_assert_eq(jobs_fake_wait(&fake, owned), 0);
+	cr_assert(!is_noted(jobs_fake_number(owned)));
+	cr_assert_eq(
+	    JOBS_FAKE_CALL(&fake, JOB_DETACH, job_detach, NULL, .job = jobs_fake_number(owned)), 0);
+	number = jobs_fake_number(owned);
+	cr_assert(is_noted(number));
+	jobs_fake_deinit(&fake);
+	cr_assert(is_noted(number), "that it ends with us is what it was noted for");
+}
+
+Test(jobs_limits, a_lost_job_is_listed_and_can_be_removed)
+{
+	static const char peer;
+	struct job_info lost = {.job = 77,
+				.name = jobs_fake_text("build"),
+				.cmd = jobs_fake_text("make all"),
+				.tty = true,
+				.started = {1000, 2000}};
+	const struct result_job_list *list;
+	const struct result_job_wait *waited;
+	const struct result_job_read *read;
+	struct jobs_fake_call *call;
+	struct job_info info;
+	struct list jobs;
+
+	jobs_fake_init(&fake, NULL);
+	jobs_fake_close_session(&fake, 0);
+	cr_assert_eq(jobs_add_lost(fake.jobs, &peer, &lost), 0);
+	fake.noted[0] = 77;
+	jobs_fake_open_session(&fake, 0, &peer);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_LIST, job_list, &list, .limit = 7), 0);
+	cr_assert_eq(list->total, 1);
+	jobs = list->jobs;
+	cr_assert_eq(codec_list_next(&jobs, &job_info_record, &info, NULL), 0);
+	cr_assert_eq(info.state, JOB_LOST);
+	cr_assert_eq(info.name.size, 5);
+	cr_assert(info.tty && info.started.tv_sec == 1000);
+	cr_assert_eq(memcmp(info.cmd.data, "make all", 8), 0);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WAIT, job_wait, &waited, .job = 77), 0);
+	cr_assert_eq(waited->info.state, JOB_LOST);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_READ, job_read, &read, .job = 77, .size = 9), 0);
+	cr_assert(read->eof && read->data.size == 0);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_ATTACH, job_attach, NULL, .job = 77, .offset = 9),
+		     -ESHUTDOWN);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_SIGNAL, job_signal, NULL, .job = 77, .signal = 9),
+		     -ESRCH);
+	/* Its name is free, and goes to who asks for it. */
+	call = jobs_fake_line(&fake, 0, "exec sleep 1000",
+			      (struct args_job_start){.name = jobs_fake_text("build")});
+	cr_assert_eq(jobs_fake_wait(&fake, call), 0);
+	cr_assert(fake.noted[0] != 77 && is_noted(jobs_fake_number(call)));
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .job = 77), -ENOENT);
+	cr_assert_eq(jobs_add_lost(fake.jobs, &peer, &lost), 0);
+	fake.noted[7] = 77;
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_REMOVE, job_remove, NULL, .job = 77), 0);
+	cr_assert_eq(fake.noted[7], 0);
+	jobs_fake_deinit(&fake);
+}
