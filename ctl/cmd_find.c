@@ -130,7 +130,8 @@ static int run(struct finder *finder, struct remote *remote)
 	command->peer = finder->peer ? finder->peer : finder->here.peer;
 	command->args.flags |= JOB_OWNER;
 	command->args.cwd = context_bytes(directory);
-	for (unsigned i = 0; i < 2; i++)
+	/* What is drawn is not to be changed, nor to wait for the end of a line. */
+	for (unsigned i = 0; i < 2 && !(command->args.flags & JOB_TTY); i++)
 		command->filters[i] = finder->filters[i].n_pairs ? &finder->filters[i] : NULL;
 	exec_command_finish(command);
 	return cmd_exec_follow(finder->context, remote, command);
@@ -340,7 +341,8 @@ int cmd_find_run_grep(struct context *context)
 
 /* --- git -------------------------------------------------------------------------------------- */
 
-/* Where it runs is said by -C, before the command, or by the current directory. */
+/* Where it runs is said by -C, before the command, or by the current directory. At a terminal it has
+ * one there too, for its pager, its questions and the editor. */
 static int add_git(struct finder *finder, char *const *words, int n)
 {
 	int first = 0, r = 0;
@@ -356,11 +358,13 @@ static int add_git(struct finder *finder, char *const *words, int n)
 		if (r == 0)
 			r = add_path(finder, words[i + 1]);
 	}
-	if (r == 0 && finder->context->color) {
+	if (r == 0 && finder->context->color && !finder->context->terminal) {
 		r = exec_command_add(&finder->command, "-c");
 		r = r < 0 ? r : exec_command_add(&finder->command, "color.ui=always");
 	}
-	if (!isatty(finder->context->in))
+	if (finder->context->terminal)
+		exec_command_set_terminal(&finder->command);
+	else if (!isatty(finder->context->in))
 		finder->command.args.flags |= JOB_STDIN;
 	return r == 0 ? add_words(finder, words + first, n - first) : r;
 }

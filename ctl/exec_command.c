@@ -115,7 +115,7 @@ static int add_environment(const struct context *context, struct exec_command *c
 	return r;
 }
 
-static void set_terminal(struct exec_command *command)
+void exec_command_set_terminal(struct exec_command *command)
 {
 	const char *term = getenv("TERM");
 	struct winsize size = {0};
@@ -152,7 +152,7 @@ static void set_flags(const struct context *context, struct exec_command *comman
 	command->args.name = context_bytes(arguments_text(arguments, "name", ""));
 	command->args.timeout_ms = arguments_number(arguments, "timeout", 0) * 1000;
 	if (wants_terminal(context))
-		set_terminal(command);
+		exec_command_set_terminal(command);
 	if (command->detach)
 		return;
 	command->args.flags |= JOB_OWNER;

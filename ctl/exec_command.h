@@ -27,6 +27,8 @@ int exec_command_add(struct exec_command *command, const char *word);
 int exec_command_add_env(struct exec_command *command, const char *text);
 /* The words, joined by blanks, as a line for a shell. */
 int exec_command_set_line(struct exec_command *command, char *const *words, int n);
+/* It gets a terminal: of the kind and size of ours. */
+void exec_command_set_terminal(struct exec_command *command);
 /* Once all is added: sets the lists of the args. */
 void exec_command_finish(struct exec_command *command);
 void exec_command_deinit(struct exec_command *command);

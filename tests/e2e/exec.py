@@ -219,6 +219,31 @@ def jobs_are_left_listed_awaited_read_and_ended(t):
 
 
 @test(timeout=300)
+def a_job_without_a_terminal_is_attached_to_with_all_it_wrote(t):
+    desk, lap = two(t)
+    done = ex(lap, "--detach", "--name", "plain", "--", "sh", "-c",
+              "echo one; echo two >&2; while [ ! -e go ]; do sleep 0.1; done; echo three; exit 6")
+    assert done.returncode == 0, done
+    program = lap.spawn("sh", "-c", "loopsyctl attach desk plain 2>err; echo status $?")
+    assert program.read_line() == "one"
+    wait_until(lambda: lap.sh("cat err").stdout == "two\n", what="standard error, apart")
+    # Who leaves it leaves it running.
+    other = lap.spawn("loopsyctl", "attach", "desk", "plain")
+    assert other.read_line() == "one"
+    other.signal(signal.SIGINT)
+    assert other.wait(60) == 128 + 2
+    job, = jobs(lap)
+    assert job["state"] == "running", job
+    desk.sh("touch go")
+    assert program.read_line() == "three"
+    assert program.read_line() == "status 6"
+    done = lap.ctl("attach", "desk", "plain")
+    assert (done.returncode, done.stdout, done.stderr) == (6, "one\nthree\n", "two\n"), done
+    done = lap.ctl("attach", "desk", "nobody")
+    assert done.returncode == 125 and "no such job" in done.stderr and done.stderr.count("\n") == 1, done
+
+
+@test(timeout=300)
 def find_grep_and_git_work_where_the_files_are(t):
     desk, lap = two(t)
     desk.sh("mkdir -p tree/sub; echo 'a needle' >tree/one; echo needle >tree/sub/two; echo hay >tree/three; "
@@ -241,6 +266,34 @@ def find_grep_and_git_work_where_the_files_are(t):
     assert lap.ctl("git", "-C", tree, "log", "--format=%s").stdout == "first\n"
     assert "sub/" in lap.sh('cd "$1" && loopsyctl git status --short', tree).stdout
     assert lap.ctl("git", "-C", tree, "no-such").returncode == 1
+
+
+@test(timeout=300)
+def grep_is_ripgrep_where_that_is_there(t):
+    desk, lap = two(t)
+    if desk.run("sh", "-c", "command -v rg").returncode != 0:
+        skip("needs ripgrep")
+    desk.sh("mkdir -p tree/.hidden tree/sub; cd tree; echo 'a needle' >one; echo needle >.hidden/two; "
+            "echo a.needle >sub/three; printf 'x\\0needle\\n' >binary; echo sub >.gitignore; git init -q .; rm -r .git/hooks")
+    tree = lap.peer_path("desk", "tree")
+
+    def found(*words):
+        done = lap.ctl("grep", *words, timeout=60)
+        return done.returncode, sorted(done.stdout.splitlines())
+    # Its own words about a binary file: what is done by grep says it otherwise.
+    status, lines = found("-r", "needle", tree)
+    texts = [f"{tree}/.hidden/two:needle", f"{tree}/one:a needle", f"{tree}/sub/three:a.needle"]
+    assert status == 0 and [line for line in lines if "binary" not in line] == texts, lines
+    about, = (line for line in lines if "binary" in line)
+    assert about.startswith(f"{tree}/binary: binary file matches (found"), about
+    # A pattern that means something else to ripgrep is not for it.
+    status, lines = found("-r", "a.needl[e]", tree)
+    assert status == 0 and lines == texts[1:], lines
+    assert found("-rn", "needle", tree + "/one") == (0, ["1:a needle"])
+    assert found("-rin", "NEEDLE", tree + "/one", tree + "/sub") == (0, [f"{tree}/one:1:a needle", f"{tree}/sub/three:1:a.needle"])
+    assert found("-rl", "a needle", tree) == (0, [f"{tree}/one"])
+    assert found("-rc", "needle", tree + "/one", tree + "/sub") == (0, [f"{tree}/one:1", f"{tree}/sub/three:1"])
+    assert found("-r", "nothing like it", tree) == (1, [])
 
 
 @test(timeout=300)

@@ -110,6 +110,154 @@ def a_terminal_shows_the_same_when_attached_to_again(t):
 
 
 @test(timeout=300)
+def a_terminal_in_a_terminal_is_the_same_too(t):
+    desk, lap = two_hosts(t)
+    there, here = Pane(lap, "there"), Pane(lap, "here")
+    open_shell(there)
+    for pane in (there, here):
+        pane.line("clear; env -u TMUX tmux -L inner -f /dev/null new -s inner env 'PS1=in$ ' bash --norc --noprofile")
+        pane.wait_for("in$")
+        # What it shows of the machine and the time is not the same.
+        pane.line("tmux set -g status-right end \\; set -g automatic-rename off \\; rename-window w; clear")
+        pane.keys("C-b", "%")
+        pane.line("PS1='in$ '; clear; seq -f 'line %g' 40; printf '\\033[7mreverse\\033[0m\\n'")
+        pane.wait_for("reverse")
+    there.wait_for_same(here)
+    there.type("~d") # the last key was Enter, or none came since
+    there.wait_for("detached from")
+    there.line("loopsyctl shell desk")
+    there.wait_for_same(here)
+    for pane in (there, here):
+        pane.resize(50, 200)
+    there.wait_for_same(here)
+    there.type("~d")
+    there.wait_for("detached from")
+    there.line("loopsyctl shell desk")
+    there.wait_for_same(here)
+    for pane in (there, here):
+        pane.line("tmux kill-server")
+        pane.wait_for("exited]")
+
+
+@test(timeout=300)
+def what_never_stands_still_is_shown_as_to_who_stayed(t):
+    desk, lap = two_hosts(t)
+    leaves, stays = Pane(lap, "leaves"), Pane(lap, "stays")
+    open_shell(leaves, "--name", "top")
+    leaves.line("clear; htop -d 20")
+    leaves.wait_for("F10Quit")
+    stays.line("clear; loopsyctl shell desk --name top")
+    stays.wait_for("F10Quit")
+    for rows, cols in ((24, 80), (50, 200)):
+        for pane in (leaves, stays):
+            pane.resize(rows, cols)
+        wait_until(lambda: desk.sh("ps -o tty= -p $(pgrep -x htop)").stdout, what="htop")
+        wait_until(lambda: desk.sh('stty size <"/dev/$(ps -o tty= -p $(pgrep -x htop))"').stdout == f"{rows} {cols}\n",
+                   what=f"a terminal of {rows} x {cols}")
+        for pane in (leaves, stays):
+            wait_until(lambda: "F10Quit" in pane.text().split("\n")[rows - 1], what="its last line")
+        desk.sh("kill -STOP $(pgrep -x htop)")
+        leaves.wait_for_same(stays)
+        leaves.type("~d") # no key came before it
+        leaves.wait_for("detached from")
+        leaves.line("loopsyctl shell desk --name top")
+        leaves.wait_for_same(stays)
+        desk.sh("kill -CONT $(pgrep -x htop)")
+    leaves.type("q")
+    for pane in (leaves, stays):
+        pane.wait_for("there$")
+
+
+@test(timeout=300)
+def a_client_that_is_stopped_gives_the_terminal_back_for_so_long(t):
+    desk, lap = two_hosts(t)
+    there, here = Pane(lap, "there"), Pane(lap, "here")
+    before = there.settings("before")
+    open_shell(there)
+    for pane in (there, here):
+        pane.line("clear; vim -u NONE -N file")
+        pane.wait_for("line 1 of")
+    lap.sh("kill -TSTP $(pgrep -x loopsyctl)")
+    there.wait_for("Stopped")
+    there.wait_for("here$")
+    assert there.settings("stopped") == before
+    there.line("fg")
+    there.wait_for_same(here)
+    for pane in (there, here):
+        pane.type("ixyz") # the keys go there again
+    there.wait_for("xyzline 1")
+    there.wait_for_same(here)
+
+
+@test(timeout=300)
+def a_link_that_is_lost_is_said_and_what_it_hid_comes_back(t):
+    desk, lap = t.lan("desk", "lap", avahi=False)
+    for host in (desk, lap):
+        host.init()
+        host.start("--lan")
+    pair(desk, lap, target=desk.address)
+    desk.sh("echo 'PS1=\"there$ \"' > .bash_profile")
+    pane = Pane(lap, "there")
+    open_shell(pane)
+    pane.line("clear; seq -f 'line %g' 22")
+    pane.wait_for("line 22")
+    before = pane.screen()
+    assert "answer" not in before
+    t.cut(lap)
+    pane.wait_for("desk does not answer; ~. to leave")
+    pane.type("echo ty''ped")
+    t.mend(lap)
+    pane.wait_for("echo ty''ped")
+    pane.keys("Enter")
+    pane.wait_for("there$ echo ty''ped\ntyped\nthere$")
+    assert "answer" not in pane.text()
+    # Without a link, it can be left.
+    t.cut(lap)
+    pane.wait_for("desk does not answer; ~. to leave")
+    pane.keys("Enter")
+    pane.type("~.")
+    pane.wait_for("which may run on")
+    t.mend(lap)
+    lap.wait_online("desk")
+
+
+@test(timeout=300)
+def a_shell_without_a_name_is_where_one_stands(t):
+    desk, lap = two_hosts(t)
+    desk.sh("mkdir -p some/where")
+    pane = Pane(lap, "there")
+    pane.line("clear; loopsyctl shell")
+    pane.wait_for("not in the mount")
+    pane.line(f"cd {lap.peer_path('desk', 'some', 'where')}; clear; loopsyctl shell")
+    pane.wait_for("there$")
+    pane.line("clear; pwd | tail -c 12")
+    pane.wait_for("some/where\n")
+
+
+@test(timeout=300)
+def git_has_a_terminal_for_its_pager_and_its_editor(t):
+    desk, lap = two_hosts(t)
+    desk.sh("""mkdir tree && cd tree && git init -q . && git config user.name a && git config user.email a@b &&
+            git config core.editor 'vim -u NONE -N' && git config core.pager less && cp ../file . && git add file""")
+    pane = Pane(lap, "git")
+    pane.line(f"cd {lap.peer_path('desk', 'tree')}; clear; loopsyctl git commit")
+    pane.wait_for("Changes to be committed")
+    pane.type("ifrom afar")
+    pane.keys("Escape")
+    pane.line(":wq")
+    pane.wait_for("1 file changed")
+    assert desk.sh("git -C tree log --format=%s").stdout == "from afar\n"
+    pane.line("clear; loopsyctl git show")
+    pane.wait_for("from afar")
+    pane.keys("G")
+    pane.wait_for("line 500 of")
+    pane.type("q")
+    pane.wait_for("here$")
+    # Elsewhere than at a terminal nothing is asked.
+    assert lap.sh('cd "$1" && loopsyctl git log --format=%s', lap.peer_path("desk", "tree")).stdout == "from afar\n"
+
+
+@test(timeout=300)
 def a_terminal_is_left_as_it_was_found(t):
     desk, lap = two_hosts(t)
     pane = Pane(lap, "there")
