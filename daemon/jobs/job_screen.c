@@ -5,7 +5,8 @@
  *
  * It is put off while a client is attached and nobody asks, until there is enough to be worth a
  * thread: a keystroke's echo is not. Without a client it is done at once, because then it is the
- * screen that answers what the program asks its terminal.
+ * screen that answers what the program asks its terminal. What was asked while there was a client,
+ * that one's terminal has answered.
  */
 #include "daemon/jobs/job_screen.h"
 
@@ -25,12 +26,14 @@ struct job_screen {
 	struct job *job;
 	struct screen *screen; /* the thread's while it is busy */
 	uint64_t position;
+	uint64_t seen;       /* up to here, a client's terminal has got it */
 	uint64_t resize_at;  /* UINT64_MAX: not */
 	unsigned rows, cols; /* that it will have then */
 	TAILQ_HEAD(, job_screen_wait) waits;
 	/* the work */
 	bool is_busy;
 	bool does_resize;
+	bool is_seen;                      /* all that goes in */
 	unsigned new_rows, new_cols;       /* if it does */
 	struct spool_piece pieces[PIECES]; /* held */
 	size_t n_pieces;
@@ -147,8 +150,8 @@ static void work_done(uv_work_t *work, int status)
 	screen->n_pieces = 0;
 	screen->is_busy = screen->does_resize = false;
 	screen->asked = NULL;
-	if (screen->answers.size > 0 && job->n_clients == 0 && job->in_fd >= 0 &&
-	    write(job->in_fd, screen->answers.data, screen->answers.size) < 0)
+	if (screen->answers.size > 0 && !screen->is_seen && job->n_clients == 0 &&
+	    job->in_fd >= 0 && write(job->in_fd, screen->answers.data, screen->answers.size) < 0)
 		buffer_deinit(&screen->answers); /* it does not read: nobody is to wait for it */
 	screen->answers.size = 0;
 	if (asked)
@@ -171,6 +174,8 @@ static uint64_t limit_of(const struct job_screen *screen)
 {
 	uint64_t end = spool_end(screen->job->spool);
 
+	if (screen->is_seen && screen->seen < end)
+		end = screen->seen;
 	return screen->resize_at < end ? screen->resize_at : end;
 }
 
@@ -234,11 +239,14 @@ static void go_on(struct job_screen *screen)
 	struct spool *spool = screen->job->spool;
 	uint64_t waiting = spool_end(spool) - screen->position;
 
+	if (screen->job->n_clients > 0)
+		screen->seen = spool_end(spool);
 	if (screen->is_busy)
 		return;
 	if (TAILQ_EMPTY(&screen->waits) &&
 	    (waiting == 0 || (screen->job->n_clients > 0 && waiting < WORTH_IT)))
 		return;
+	screen->is_seen = screen->position < screen->seen;
 	if (screen->resize_at <= screen->position) {
 		screen->does_resize = true;
 		screen->new_rows = screen->rows;

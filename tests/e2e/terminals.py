@@ -115,7 +115,7 @@ def a_terminal_in_a_terminal_is_the_same_too(t):
     there, here = Pane(lap, "there"), Pane(lap, "here")
     open_shell(there)
     for pane in (there, here):
-        pane.line("clear; env -u TMUX tmux -L inner -f /dev/null new -s inner env 'PS1=in$ ' bash --norc --noprofile")
+        pane.line("clear; env -u TMUX tmux -S ~/inner -f /dev/null new -s inner env 'PS1=in$ ' bash --norc --noprofile")
         pane.wait_for("in$")
         # What it shows of the machine and the time is not the same.
         pane.line("tmux set -g status-right end \\; set -g automatic-rename off \\; rename-window w; clear")
@@ -144,28 +144,25 @@ def what_never_stands_still_is_shown_as_to_who_stayed(t):
     desk, lap = two_hosts(t)
     leaves, stays = Pane(lap, "leaves"), Pane(lap, "stays")
     open_shell(leaves, "--name", "top")
-    leaves.line("clear; htop -d 20")
+    leaves.line("clear; exec htop -d 20") # a shell would notice that it is stopped
     leaves.wait_for("F10Quit")
     stays.line("clear; loopsyctl shell desk --name top")
     stays.wait_for("F10Quit")
     for rows, cols in ((24, 80), (50, 200)):
-        for pane in (leaves, stays):
-            pane.resize(rows, cols)
-        wait_until(lambda: desk.sh("ps -o tty= -p $(pgrep -x htop)").stdout, what="htop")
+        stays.resize(rows, cols)
         wait_until(lambda: desk.sh('stty size <"/dev/$(ps -o tty= -p $(pgrep -x htop))"').stdout == f"{rows} {cols}\n",
                    what=f"a terminal of {rows} x {cols}")
-        for pane in (leaves, stays):
-            wait_until(lambda: "F10Quit" in pane.text().split("\n")[rows - 1], what="its last line")
+        wait_until(lambda: "F10Quit" in stays.text().split("\n")[rows - 1], what="its last line")
         desk.sh("kill -STOP $(pgrep -x htop)")
-        leaves.wait_for_same(stays)
-        leaves.type("~d") # no key came before it
+        leaves.type("~d") # the first key since it is there
         leaves.wait_for("detached from")
-        leaves.line("loopsyctl shell desk --name top")
+        leaves.resize(rows, cols)
+        leaves.line("clear; loopsyctl shell desk --name top")
         leaves.wait_for_same(stays)
         desk.sh("kill -CONT $(pgrep -x htop)")
     leaves.type("q")
     for pane in (leaves, stays):
-        pane.wait_for("there$")
+        pane.wait_for("here$")
 
 
 @test(timeout=300)

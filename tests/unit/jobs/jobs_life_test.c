@@ -337,3 +337,28 @@ Test(jobs_life, a_program_that_asks_its_terminal_is_answered)
 	cr_assert_not_null(memmem(read->data.data, read->data.size, "033   [   1   ;   1   R", 22));
 	jobs_fake_deinit(&fake);
 }
+
+/* What was asked of a client's terminal is not answered once more when that client has gone. */
+Test(jobs_life, what_a_client_was_asked_is_not_answered_after_it)
+{
+	const struct result_job_read *read;
+	struct jobs_fake_call *call;
+	uint64_t number;
+
+	jobs_fake_init(&fake, NULL);
+	call = jobs_fake_line(
+	    &fake, 0,
+	    "stty raw -echo; printf '\\033[>casked'; while [ ! -e gone ]; do sleep "
+	    "0.05; done; printf '\\033[6n'; dd bs=1 count=6 2>/dev/null | od -c",
+	    (struct args_job_start){.flags = JOB_ATTACH | JOB_TTY, .cwd = jobs_fake_text(".")});
+	jobs_fake_until(&fake, call->n_bytes == 9);
+	number = jobs_fake_number(call);
+	jobs_fake_cancel(&fake, call);
+	cr_assert(call->has_ended);
+	scratch_write(scratch_path("gone"), "", 0, 0644);
+	jobs_fake_until(&fake, fake.n_ended == 1);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_READ, job_read, &read, .job = number, .size = 1000),
+		     0);
+	cr_assert_not_null(memmem(read->data.data, read->data.size, "033   [   1   ;   6   R", 22));
+	jobs_fake_deinit(&fake);
+}
