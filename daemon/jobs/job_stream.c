@@ -109,6 +109,17 @@ static void gone(struct job_client *client, int error)
 		job_begin_grace(job, floor);
 }
 
+/* How much may be sent, of so much that there is. */
+static size_t room_for(const struct job_client *client, uint64_t size)
+{
+	size_t room = request_stream_room(client->stream);
+
+	if (room < size && size <= REQUEST_STREAM_LITTLE &&
+	    request_stream_takes_little(client->stream))
+		return (size_t)size;
+	return room;
+}
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 static int send_notice(struct job_client *client)
@@ -119,7 +130,7 @@ static int send_notice(struct job_client *client)
 
 	job_describe(client->job, &info);
 	r = codec_encode(&job_info_record, &info, &buffer, NULL);
-	if (r == 0 && request_stream_room(client->stream) < buffer.size)
+	if (r == 0 && room_for(client, buffer.size) < buffer.size)
 		r = -EAGAIN;
 	if (r == 0)
 		r = request_stream_write(client->stream, JOB_NOTICES,
@@ -243,7 +254,7 @@ static int send_piece(struct job_client *client)
 	}
 	if (client->position == spool_end(job->spool))
 		return 0;
-	room = request_stream_room(client->stream);
+	room = room_for(client, spool_end(job->spool) - client->position);
 	if (room == 0)
 		return 0;
 	r = find_piece(client, &piece);

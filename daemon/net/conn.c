@@ -24,9 +24,10 @@
 #include "daemon/net/address.h"
 
 #define LINGER_MS    1000
-#define READ_BUDGET  (1024 * 1024) /* bytes per turn, so that one peer does not hold the loop */
+#define READ_BUDGET  (256 * 1024) /* bytes per turn, so that one peer does not hold the loop */
 #define WRITE_PARTS  64
 #define NOTSENT_MARK (128 * 1024)
+#define NEAR_SIZE    (256 * 1024) /* of a socket's input; the kernel doubles it for its own needs */
 #define WHY_MAX      160
 
 static const char closed_text[] = "closed by the other end";
@@ -43,6 +44,7 @@ struct conn {
 	bool has_input;
 	bool is_shut; /* LINGER: our direction is shut down */
 	bool in_flush;
+	bool is_near;
 	int events;     /* polled for now */
 	int read_error; /* what conn_read met; ends the conn once the owner has returned */
 	unsigned n_handles;
@@ -406,6 +408,19 @@ void conn_want_space_later(struct conn *conn)
 size_t conn_output_size(const struct conn *conn)
 {
 	return tls_output_size(conn->tls);
+}
+
+void conn_set_near(struct conn *conn, bool is_near)
+{
+	const int size = NEAR_SIZE, no_lock = 0;
+
+	if (conn->is_near == is_near)
+		return;
+	conn->is_near = is_near;
+	if (is_near)
+		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	else
+		setsockopt(conn->fd, SOL_SOCKET, SO_BUF_LOCK, &no_lock, sizeof(no_lock));
 }
 
 void conn_close(struct conn *conn)

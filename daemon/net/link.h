@@ -59,6 +59,9 @@ int link_push_frame(struct link *link, const struct frame *frame);
 /* Takes back a message that is queued here. */
 void link_take_back(struct link *link, struct message *message);
 
+/* Above the mark too, a little may be pushed that overtakes what is queued (outbox.h). */
+bool link_is_passable(const struct link *link, uint64_t key);
+
 /* Asks for `drained`, although the mark is not reached. */
 void link_want_drained(struct link *link);
 

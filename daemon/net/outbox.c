@@ -25,6 +25,11 @@ bool outbox_is_empty(const struct outbox *outbox)
 	return TAILQ_EMPTY(&outbox->urgent) && TAILQ_EMPTY(&outbox->bulk);
 }
 
+bool outbox_is_passable(const struct outbox *outbox, uint64_t key)
+{
+	return outbox->urgent_size < OUTBOX_URGENT && outbox->n_bulk[bucket(key)] == 0;
+}
+
 static bool is_bulk(const struct outbox *outbox, const struct message *message)
 {
 	if (TAILQ_EMPTY(&outbox->bulk))
@@ -47,6 +52,7 @@ void outbox_push(struct outbox *outbox, struct message *message)
 	outbox->n_replies += message->is_reply;
 	if (!message->is_bulk) {
 		TAILQ_INSERT_TAIL(&outbox->urgent, message, entry);
+		outbox->urgent_size += message_size(message);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&outbox->bulk, message, entry);
@@ -62,6 +68,7 @@ static void take(struct outbox *outbox, struct message *message)
 	outbox->n_replies -= message->is_reply;
 	if (!message->is_bulk) {
 		TAILQ_REMOVE(&outbox->urgent, message, entry);
+		outbox->urgent_size -= message_size(message);
 		return;
 	}
 	TAILQ_REMOVE(&outbox->bulk, message, entry);

@@ -8,12 +8,15 @@
 
 #define OUTBOX_BULK_MIN (8 * 1024) /* bytes from which on a message is bulk */
 #define OUTBOX_BUCKETS  256
+#define OUTBOX_URGENT                                                                              \
+	(64 * 1024) /* bytes of urgent messages that may come on top of a full queue */
 
 TAILQ_HEAD(message_queue, message);
 
 struct outbox {
 	struct message_queue urgent, bulk;
 	size_t size; /* bytes of all messages */
+	size_t urgent_size;
 	size_t n_replies;
 	uint16_t n_bulk[OUTBOX_BUCKETS]; /* messages in bulk, by the hash of each of their keys */
 };
@@ -31,5 +34,7 @@ struct message *outbox_next(struct outbox *outbox);
 /* Takes out a queued message. */
 void outbox_remove(struct outbox *outbox, struct message *message);
 bool outbox_is_empty(const struct outbox *outbox);
+/* Would a small message with that key go before all that is bulk, and are there few such? */
+bool outbox_is_passable(const struct outbox *outbox, uint64_t key);
 
 #endif

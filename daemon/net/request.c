@@ -223,6 +223,14 @@ size_t request_stream_room(const struct request_stream *stream)
 	return room;
 }
 
+bool request_stream_takes_little(const struct request_stream *stream)
+{
+	struct request_entry *entry = entry_of_stream(stream);
+
+	return stream->credit >= REQUEST_STREAM_LITTLE &&
+	       link_is_passable(session_of(entry)->link, message_key_stream(entry->id));
+}
+
 size_t request_stream_unused(const struct request_stream *stream)
 {
 	return stream->window > stream->credit ? stream->window - stream->credit : 0;

@@ -79,6 +79,10 @@ struct request_stream *request_reply_stream(struct request *request, const void 
 					    void (*ready)(void *arg, int error), void *arg);
 /* Bytes that may be written now; 0: wait for ready. */
 size_t request_stream_room(const struct request_stream *stream);
+/* Without room, so few bytes may still be written, if that is all there is to say: they overtake
+ * the bulk that others have queued. */
+#define REQUEST_STREAM_LITTLE 4096
+bool request_stream_takes_little(const struct request_stream *stream);
 /* Sends at most that many (copied), on `channel`. */
 int request_stream_write(struct request_stream *stream, unsigned channel, struct bytes data);
 /* The same without a copy: the bytes stay the room's, unchanged, until release(release_arg), which

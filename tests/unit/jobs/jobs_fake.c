@@ -82,6 +82,11 @@ size_t request_stream_room(const struct request_stream *stream)
 	return call_of(stream)->credit;
 }
 
+bool request_stream_takes_little(const struct request_stream *stream)
+{
+	return call_of(stream)->credit >= REQUEST_STREAM_LITTLE;
+}
+
 size_t request_stream_unused(const struct request_stream *stream)
 {
 	size_t credit = call_of(stream)->credit;

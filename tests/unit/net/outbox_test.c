@@ -170,3 +170,24 @@ Test(message, releases_a_borrowed_payload_once)
 	message_unref(message);
 	cr_assert_eq(n, 2);
 }
+
+Test(outbox, a_little_passes_unless_bulk_of_the_same_stream_is_queued)
+{
+	struct outbox outbox;
+
+	outbox_init(&outbox);
+	push(&outbox, write_to(1, OPS_IO_MAX));
+	cr_assert(outbox_is_passable(&outbox, message_key_stream(5)));
+	push(&outbox, data_of(5, OPS_IO_MAX));
+	cr_assert(!outbox_is_passable(&outbox, message_key_stream(5)));
+	cr_assert(outbox_is_passable(&outbox, message_key_stream(6)));
+	for (unsigned i = 0; i < OUTBOX_URGENT / 4096; i++) {
+		cr_assert(outbox_is_passable(&outbox, message_key_stream(6)));
+		push(&outbox, data_of(6, 4096));
+	}
+	cr_assert(!outbox_is_passable(&outbox, message_key_stream(6)), "too many such");
+	message_unref(outbox_pop(&outbox));
+	cr_assert(outbox_is_passable(&outbox, message_key_stream(6)));
+	outbox_clear(&outbox);
+	cr_assert_eq(outbox.urgent_size, 0);
+}
