@@ -2,10 +2,9 @@
  * Starting and ending. Each step of the start has its counterpart; the end runs them backwards,
  * one after the other's handles are closed:
  *
- *     start:  home, lock, options, identity │ store │ serving side, jobs, kv, net │ mount │ peers,
- *             discovery, control socket, ready
- *     end:    control socket │ discovery │ pairing │ jobs' programs │ mount │ peers, net │ jobs │
- *             kv │ serving side │ audit │ store
+ *     start:  home, lock, options, identity │ store │ serving side, jobs, kv, messages, net │ mount
+ * │ peers, discovery, control socket, ready end:    control socket │ discovery │ pairing │ jobs'
+ * programs │ mount │ peers, net │ jobs │ kv │ messages │ serving side │ audit │ store
  *
  * Programs end while there are links, so that their clients hear of it.
  *
@@ -79,15 +78,26 @@ static void end_watch(void *arg)
 		end_serving(daemon);
 }
 
+static void end_msg(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->msg = NULL;
+	if (daemon->watch)
+		watch_room_stop(daemon->watch, end_watch, daemon);
+	else
+		end_watch(daemon);
+}
+
 static void end_kv(void *arg)
 {
 	struct daemon *daemon = arg;
 
 	daemon->kv = NULL;
-	if (daemon->watch)
-		watch_room_stop(daemon->watch, end_watch, daemon);
+	if (daemon->msg)
+		msg_close(daemon->msg, end_msg, daemon);
 	else
-		end_watch(daemon);
+		end_msg(daemon);
 }
 
 static void end_jobs(void *arg)
@@ -312,6 +322,61 @@ static int start_kv(struct daemon *daemon, struct failure *failure)
 	return 0;
 }
 
+static const char *find_peer(void *arg, const char *name)
+{
+	const struct paired *paired = paired_find_name(arg, name);
+
+	return paired && paired_is_up(paired) ? paired->record.id : NULL;
+}
+
+static const char *name_of_peer(void *arg, const char *id)
+{
+	const struct paired *paired = paired_find_id(arg, id);
+
+	return paired ? paired->record.name : NULL;
+}
+
+static bool refuses_messages(void *arg, const char *id)
+{
+	const struct paired *paired = paired_find_id(arg, id);
+	struct net_peer_status status;
+
+	if (!paired)
+		return true;
+	net_peer_get_status(paired->net, &status);
+	return status.state == TRANSPORT_UP && !(status.granted & PERMISSION_MSG);
+}
+
+static void id_of_session(void *arg, const struct session *session, char ret_id[IDENTITY_ID_SIZE])
+{
+	identity_fingerprint_id(net_peer_fingerprint(session_peer(session)), ret_id);
+}
+
+static int start_msg(struct daemon *daemon, struct failure *failure)
+{
+	const struct options *options = daemon->options;
+	struct msg_options msg = {
+	    .loop = &daemon->loop,
+	    .thread = store_get_thread(daemon->store),
+	    .max_messages = (uint64_t)options->msg_max,
+	    .max_bytes = (uint64_t)options->msg_max_bytes,
+	    .ttl_ms = (uint64_t)options->msg_ttl_ms,
+	    .keep_ms = (uint64_t)options->msg_keep_ms,
+	    .own_name = daemon->name,
+	    .find_peer = find_peer,
+	    .peer_name = name_of_peer,
+	    .is_refused = refuses_messages,
+	    .identify = id_of_session,
+	    .told = paired_msg_told,
+	    .arg = daemon,
+	};
+
+	if (msg_new(&msg, &daemon->msg) < 0)
+		return failure_set(failure, -ENOMEM, "out of memory");
+	daemon->services[daemon->n_services++] = *msg_service(daemon->msg);
+	return 0;
+}
+
 static int start_net(struct daemon *daemon, struct failure *failure)
 {
 	const struct options *options = daemon->options;
@@ -436,6 +501,8 @@ static int start(struct daemon *daemon, const struct daemon_options *given, stru
 		error = start_jobs(daemon, given, failure);
 	if (error == 0)
 		error = start_kv(daemon, failure);
+	if (error == 0)
+		error = start_msg(daemon, failure);
 	if (error == 0)
 		error = start_net(daemon, failure);
 	if (error == 0)

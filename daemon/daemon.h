@@ -15,6 +15,7 @@
 #include "daemon/jobs/jobs.h"
 #include "daemon/kv/kv.h"
 #include "daemon/mounting.h"
+#include "daemon/msg/msg.h"
 #include "daemon/net/net.h"
 #include "daemon/options.h"
 #include "daemon/pair/pairing_room.h"
@@ -41,6 +42,7 @@ struct daemon {
 	struct serve *serve;
 	struct jobs *jobs;
 	struct kv *kv;
+	struct msg *msg;
 	struct watch_room *watch;
 	struct service services[DAEMON_SERVICES]; /* what peers are served by */
 	size_t n_services;

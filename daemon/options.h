@@ -66,6 +66,12 @@ struct options {
 	int64_t kv_max_entries;
 	int64_t kv_max_bytes; /* of keys and values */
 
+	/* Messages: of one peer, in the inbox and in the outbox. */
+	int64_t msg_max;
+	int64_t msg_max_bytes;
+	int64_t msg_ttl_ms;
+	int64_t msg_keep_ms;
+
 	int64_t pool_threads;
 	int64_t audit_max_size; /* bytes of one file */
 	int64_t audit_keep;     /* older files */

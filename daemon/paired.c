@@ -54,6 +54,9 @@ static void show(struct paired *paired)
 	struct bytes id = {paired->record.fingerprint, IDENTITY_FINGERPRINT_SIZE};
 	int error;
 
+	if (msg_peer_add(daemon->msg, paired->record.id, net_peer_transport(paired->net)) < 0)
+		log_error("daemon", "peer=%s op=messages error=%s", paired->record.name,
+			  strerror(ENOMEM));
 	if (!daemon->mounting.fs || paired->fs)
 		return;
 	error = fs_peer_add(daemon->mounting.fs, paired->record.name, id,
@@ -80,6 +83,8 @@ static void leave(struct paired *paired, bool unpaired)
 	if (paired->fs)
 		fs_peer_remove(paired->fs);
 	peer = paired->net;
+	if (paired->daemon->msg)
+		msg_peer_remove(paired->daemon->msg, paired->record.id);
 	net_peer_remove(paired->net, unpaired);
 	if (paired->daemon->jobs)
 		jobs_peer_removed(paired->daemon->jobs, peer);
@@ -212,6 +217,14 @@ static void on_state(void *arg, struct net_peer *peer, enum transport_state stat
 	struct paired *paired = net_peer_data(peer);
 
 	log_info("daemon", "peer=%s link=%s", paired->record.name, names[state]);
+	msg_peer_changed(paired->daemon->msg, paired->record.id);
+}
+
+static void on_granted(void *arg, struct net_peer *peer)
+{
+	struct paired *paired = net_peer_data(peer);
+
+	msg_peer_changed(paired->daemon->msg, paired->record.id);
 }
 
 /* The address that answered goes first; manual ones are never dropped for it. */
@@ -289,6 +302,8 @@ static void on_answered(void *arg, struct net_peer *peer, const struct op *op, i
 		return; /* jobs have lines of their own */
 	if (op->number >= OP_KV_SET && op->number <= OP_KV_RENAME && error == 0)
 		return; /* so have changes of values */
+	if (op->number >= OP_MSG_DELIVER && op->number <= OP_MSG_EVENTS && !denied)
+		return; /* so have messages */
 	if (denied)
 		audit_counts_deny(paired->counts, op->number, op->name);
 	else
@@ -340,6 +355,17 @@ void paired_kv_told(void *arg, const struct kv_told *told)
 	audit_write(daemon->audit, told->peer, "kv", "ok", told->duration_ms, detail);
 }
 
+void paired_msg_told(void *arg, const struct msg_told *told)
+{
+	struct daemon *daemon = arg;
+	json_t *detail = json_pack("{s:s, s:s, s:s, s:I}", "op", told->what, "id", told->id, "type",
+				   ops_msg_type_name(told->type), "size", (json_int_t)told->size);
+
+	if (detail && told->with)
+		json_object_set_new(detail, "with", json_string(told->with));
+	audit_write(daemon->audit, told->peer, "message", "ok", -1, detail);
+}
+
 static void on_pairing(void *arg, struct pair_stream *stream)
 {
 	struct daemon *daemon = arg;
@@ -351,6 +377,7 @@ const struct net_observer paired_observer = {
     .state = on_state,
     .address = on_address,
     .proved = on_proved,
+    .granted = on_granted,
     .unpaired = on_unpaired,
     .stranger = on_stranger,
     .answered = on_answered,

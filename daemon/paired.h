@@ -44,6 +44,8 @@ void paired_job_told(void *arg, const char *peer, const struct job_info *info, i
 		     int64_t duration_ms);
 /* A shared value was changed here: to the audit log. */
 void paired_kv_told(void *arg, const struct kv_told *told);
+/* What messages tell (msg_options.told): into the audit log. */
+void paired_msg_told(void *arg, const struct msg_told *told);
 /* A machine announces itself. */
 void paired_announced(struct daemon *daemon, const struct discovery_service *service);
 /* The mount's status text of one peer (paired) or of this machine (NULL). */

@@ -61,6 +61,80 @@ static const char *const steps[] = {
     " started_ns INTEGER NOT NULL,"
     " PRIMARY KEY (peer, number)"
     ");",
+
+    /*
+     * Messages. Times are ns since 1970, 0: not yet, never. Sequence numbers are never given twice,
+     * so that a peer can tell by them what it has; the epoch says which ones are meant. Counts are
+     * kept by triggers, for the limits. What belongs to a peer goes with it.
+     */
+    "CREATE TABLE msg_peer ("
+    " peer TEXT NOT NULL PRIMARY KEY REFERENCES peer (id) ON DELETE CASCADE,"
+    " out_epoch INTEGER NOT NULL,"
+    " in_epoch INTEGER NOT NULL DEFAULT 0,"
+    " in_seq INTEGER NOT NULL DEFAULT 0," /* the highest that was received */
+    " out_n INTEGER NOT NULL DEFAULT 0,"
+    " out_bytes INTEGER NOT NULL DEFAULT 0,"
+    " in_n INTEGER NOT NULL DEFAULT 0,"
+    " in_bytes INTEGER NOT NULL DEFAULT 0"
+    ") WITHOUT ROWID;"
+    "CREATE TABLE msg_out ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " id TEXT NOT NULL UNIQUE,"
+    " peer TEXT NOT NULL REFERENCES msg_peer (peer) ON DELETE CASCADE,"
+    " type INTEGER NOT NULL,"
+    " reply_to TEXT NOT NULL,"
+    " state INTEGER NOT NULL," /* enum msg_state */
+    " sent_ns INTEGER NOT NULL,"
+    " delivered_ns INTEGER NOT NULL DEFAULT 0,"
+    " read_ns INTEGER NOT NULL DEFAULT 0,"
+    " expires_ns INTEGER NOT NULL,"
+    " settled INTEGER NOT NULL DEFAULT 0,"  /* expired, and surely not delivered */
+    " final_ns INTEGER NOT NULL DEFAULT 0," /* since when it is read or expired */
+    " size INTEGER NOT NULL,"
+    " body BLOB NOT NULL"
+    ");"
+    "CREATE INDEX msg_out_peer ON msg_out (peer, state, seq);"
+    "CREATE INDEX msg_out_list ON msg_out (peer, seq);"
+    "CREATE INDEX msg_out_expires ON msg_out (expires_ns) WHERE state = 0 AND expires_ns > 0;"
+    "CREATE INDEX msg_out_final ON msg_out (final_ns) WHERE final_ns > 0;"
+    "CREATE TABLE msg_in ("
+    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " id TEXT NOT NULL UNIQUE,"
+    " peer TEXT NOT NULL REFERENCES msg_peer (peer) ON DELETE CASCADE,"
+    " type INTEGER NOT NULL,"
+    " reply_to TEXT NOT NULL,"
+    " sent_ns INTEGER NOT NULL,"
+    " received_ns INTEGER NOT NULL,"
+    " size INTEGER NOT NULL,"
+    " body BLOB NOT NULL"
+    ");"
+    "CREATE INDEX msg_in_list ON msg_in (peer, number);"
+    "CREATE TABLE msg_receipt (" /* acknowledged here, and not yet known there */
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " peer TEXT NOT NULL REFERENCES msg_peer (peer) ON DELETE CASCADE,"
+    " read_ns INTEGER NOT NULL"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX msg_receipt_peer ON msg_receipt (peer);"
+    "CREATE TABLE msg_draft ("
+    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " draft INTEGER NOT NULL,"
+    " peer TEXT NOT NULL REFERENCES peer (id) ON DELETE CASCADE,"
+    " type INTEGER NOT NULL,"
+    " body BLOB NOT NULL,"
+    " UNIQUE (draft, peer)"
+    ");"
+    "CREATE TRIGGER msg_out_more AFTER INSERT ON msg_out BEGIN"
+    " UPDATE msg_peer SET out_n = out_n + 1, out_bytes = out_bytes + new.size"
+    " WHERE peer = new.peer; END;"
+    "CREATE TRIGGER msg_out_less AFTER DELETE ON msg_out BEGIN"
+    " UPDATE msg_peer SET out_n = out_n - 1, out_bytes = out_bytes - old.size"
+    " WHERE peer = old.peer; END;"
+    "CREATE TRIGGER msg_in_more AFTER INSERT ON msg_in BEGIN"
+    " UPDATE msg_peer SET in_n = in_n + 1, in_bytes = in_bytes + new.size"
+    " WHERE peer = new.peer; END;"
+    "CREATE TRIGGER msg_in_less AFTER DELETE ON msg_in BEGIN"
+    " UPDATE msg_peer SET in_n = in_n - 1, in_bytes = in_bytes - old.size"
+    " WHERE peer = old.peer; END;",
 };
 #define N_STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
 

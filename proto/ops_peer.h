@@ -1,6 +1,6 @@
 /*
- * The operations between peers: `hello`, files (node-and-handle based), jobs (ops_jobs.h) and
- * shared values (ops_kv.h).
+ * The operations between peers: `hello`, files (node-and-handle based), jobs (ops_jobs.h), shared
+ * values (ops_kv.h) and messages (ops_msg.h).
  *
  * Node 1 is what the peer shows at its top. A node number is counted: each entry that a reply
  * carries (LOOKUP, READDIR, CREATE, …) adds one, FORGET takes them back. File types and modes are
@@ -23,6 +23,7 @@
 
 #include "proto/ops_jobs.h"
 #include "proto/ops_kv.h"
+#include "proto/ops_msg.h"
 
 #define RECORD_attr(F, O, X)                                                                       \
 	F(X, UINT, fs, OPS_ANY)  /* which file system: stable over reboots where it can be */      \
@@ -463,7 +464,8 @@ RECORD_DECLARE(watch_event)
 	OP(55, ACCESS, access, FS_RO, OP_REPEATABLE, "may the server's user do this")              \
 	OP(56, EXPORTS, exports, FS_RO, OP_REPEATABLE,                                             \
 	   "what the exported directories are called there")                                       \
-	OPS_jobs(OP) OP(80, WATCH, watch, FS_RO, OP_STREAMS, "tells of changes to files") OPS_kv(OP)
+	OPS_jobs(OP) OP(80, WATCH, watch, FS_RO, OP_STREAMS, "tells of changes to files")          \
+	    OPS_kv(OP) OPS_msg(OP)
 
 enum op_peer_number { OPS_peer(OP_NUMBER) };
 OPS_peer(OP_DECLARE)

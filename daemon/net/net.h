@@ -47,6 +47,8 @@ struct net_observer {
 	void (*address)(void *arg, struct net_peer *peer, const char *address);
 	/* Both hellos of a link are done: turns pending into paired. Called for each link. */
 	void (*proved)(void *arg, struct net_peer *peer);
+	/* The peer grants us something else than before. */
+	void (*granted)(void *arg, struct net_peer *peer);
 	/* The peer says that it has unpaired us. It is not dialled any more. */
 	void (*unpaired)(void *arg, struct net_peer *peer);
 	/* Somebody without a known key was turned away (for the audit log), not more often than

@@ -143,10 +143,14 @@ static void on_link_closed(void *arg, struct link *gone, int error, const char *
 static void take_granted(struct net_peer *peer, const struct frame *frame)
 {
 	struct bytes body = frame->body;
+	const struct net_observer *observer = peer->net->observer;
 	struct args_granted args;
 
-	if (codec_decode(&args_granted_record, &body, &args, NULL) == 0)
-		peer->granted = (uint16_t)args.permissions;
+	if (codec_decode(&args_granted_record, &body, &args, NULL) < 0)
+		return;
+	peer->granted = (uint16_t)args.permissions;
+	if (observer && observer->granted)
+		observer->granted(peer->net->arg, peer);
 }
 
 static void take_unpaired(struct net_peer *peer)
