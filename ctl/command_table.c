@@ -2,6 +2,7 @@
 #include "proto/ops_ctl.h"
 #include "proto/ops_jobs.h"
 #include "proto/ops_kv.h"
+#include "proto/ops_msg.h"
 
 #define OPTIONS(...)                                                                               \
 	(const struct option_row[])                                                                \
@@ -69,6 +70,17 @@
 		OPTION_IF_VERSION("only if the key has this version"))
 #define USAGE_LIST   "[--peer P | --all] [PREFIX]"
 #define OPTIONS_LIST OPTIONS(OPTION_PEER, OPTION_ALL("those here and on every peer"))
+
+#define OPTION_MSG_TTL                                                                             \
+	{                                                                                          \
+		.name = "ttl", .value = "S", .number = true, .min = 1,                             \
+		.max = OPS_MSG_TTL_MAX / 1000,                                                     \
+		.summary = "it expires if it is not delivered within so many seconds (a week)"     \
+	}
+#define OPTION_MSG_PEER(which)                                                                     \
+	{                                                                                          \
+		.name = "peer", .value = "P", .summary = "only those " which " this peer"          \
+	}
 
 const struct option_row command_common_options[] = {
     {.name = "home", .value = "DIR", .summary = "everything below this directory (LOOPSY_HOME)"},
@@ -187,6 +199,27 @@ const struct command command_table[] = {
     {"context set", USAGE_SET, "the same as 'kv set'", OPTIONS_SET, 1, 2, cmd_kv_run_set},
     {"context list", USAGE_LIST, "the same as 'kv list'", OPTIONS_LIST, 0, 1, cmd_kv_run_list},
     {"context delete", USAGE_DEL, "the same as 'kv del'", OPTIONS_DEL, 1, 1, cmd_kv_run_del},
+    {"msg send", "PEER [--type T] [--reply-to ID] [--ttl S] [--wait STATE] BODY|-",
+     "send a message, and print its id",
+     OPTIONS({.name = "type",
+	      .value = "T",
+	      .summary = "chat (without this), request, response or broadcast"},
+	     {.name = "reply-to", .value = "ID", .summary = "the message that it answers"},
+	     OPTION_MSG_TTL,
+	     {.name = "wait", .value = "STATE", .summary = "return when it is delivered, or read"}),
+     2, 2, cmd_msg_run_send},
+    {"msg inbox", "[--peer P] [--wait]", "messages that came and are not acknowledged yet",
+     OPTIONS(OPTION_MSG_PEER("from"), {.name = "wait", .summary = "return when there is one"}), 0,
+     0, cmd_msg_run_inbox},
+    {"msg show", "ID", "one message", NULL, 1, 1, cmd_msg_run_show},
+    {"msg ack", "ID...", "acknowledge messages: they leave the inbox, and read as read there", NULL,
+     1, ARGUMENTS_WORDS_MAX, cmd_msg_run_ack},
+    {"msg outbox", "[--peer P]", "messages that were sent, and how far they have come",
+     OPTIONS(OPTION_MSG_PEER("to")), 0, 0, cmd_msg_run_outbox},
+    {"msg status", "ID", "how far a message has come: queued, delivered, read or expired", NULL, 1,
+     1, cmd_msg_run_status},
+    {"msg broadcast", "[--ttl S] BODY|-", "send a message to each paired peer",
+     OPTIONS(OPTION_MSG_TTL), 1, 1, cmd_msg_run_broadcast},
     {"key show", "", "the key that agents present", NULL, 0, 0, cmd_key_run_show},
     {"key generate", "", "make a new key; the old one is void", NULL, 0, 0, cmd_key_run_generate},
     {"logs", "[-f] [-n N]", "what peers and programs have done here",
