@@ -95,8 +95,11 @@ class Host:
         self.run("kill", f"-{int(number)}", str(pid), root=True)
 
     def is_alive(self, pid):
-        state = self.run("sed", "-n", "s/^State:[[:space:]]*//p", f"/proc/{pid}/status", root=True)
-        return state.returncode == 0 and not state.stdout.startswith(("Z", "X"))
+        """One that was killed is so, and holds what it had locked, until its last thread has ended:
+        the first may be long dead while another one still writes to the disk."""
+        states = self.run("sh", "-c", 'sed -n "s/^State:[[:space:]]*//p" /proc/"$1"/task/*/status',
+                          "sh", str(pid), root=True)
+        return any(not state.startswith(("Z", "X")) for state in states.stdout.splitlines())
 
     # ---- loopsy ----
 
