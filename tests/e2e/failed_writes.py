@@ -27,8 +27,12 @@ assert os.pread(late, 4096, 0) == b"kept" * 1024
 size = os.fstat(late).st_size; at = 0
 while at < size:
     data = os.pread(late, 1 << 16, at); assert data, "shorter than it says"; at += len(data)
-os.ftruncate(late, 4096); os.pwrite(late, b"more", 4096); os.fsync(late)
 for fd in (handles[0], handles[1], late): os.close(fd)
+'''
+
+# What is left of its file is cut off again, and then:
+AND_SYNCED = r'''late = os.open("file", os.O_RDWR)
+os.ftruncate(late, 4096); os.pwrite(late, b"more", 4096); os.fsync(late); os.close(late)
 # A write that waits for the peer says it at once, or is short.
 fd = os.open("synced", os.O_WRONLY | os.O_CREAT | os.O_SYNC); n = 0
 try:
@@ -57,8 +61,31 @@ def a_full_disk_is_told_to_each_open_handle_once(t):
         host.init()
         host.start("--port", "0")
     pair(desk, lap)
-    lap.run("python3", "-c", REPORTS, lap.peer_path("desk", "disk"), "ENOSPC", check=True)
+    lap.run("python3", "-c", REPORTS + AND_SYNCED, lap.peer_path("desk", "disk"), "ENOSPC", check=True)
     assert desk.sh("head -c 4096 disk/file | tr -d kept; tail -c 4 disk/file; stat -c %s disk/file").stdout == "more4100\n"
+
+
+# For root: a disk at $1 of which the files, whoever's they are, may have 12 MiB; for its user.
+QUOTA = '''truncate -s 200M "$1.img" && mkfs.btrfs -q "$1.img" && mount -o loop "$1.img" "$1" || exit 9
+btrfs -q quota enable "$1" && btrfs -q qgroup limit 12M "$1" && chown "$2:$2" "$1"'''
+
+
+@test(each_user=True)
+def a_quota_is_told_to_each_open_handle_once(t):
+    desk, lap = t.loopback("desk", "lap")
+    desk.sh("mkdir disk")
+    done = desk.run("sh", "-c", QUOTA, "sh", desk.home + "/disk", desk.user, root=True)
+    if done.returncode == 9:
+        skip("no btrfs here: " + done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    for host in (desk, lap):
+        host.init()
+        host.start("--port", "0")
+    pair(desk, lap)
+    lap.run("python3", "-c", REPORTS, lap.peer_path("desk", "disk"), "EDQUOT", check=True)
+    desk.run("btrfs", "-q", "qgroup", "limit", "none", desk.home + "/disk", root=True, check=True)
+    lap.sh('cd "$1"; head -c 20M /dev/zero >>file', lap.peer_path("desk", "disk"))
+    assert desk.sh("head -c 4096 disk/file | tr -d kept; tail -c 20M disk/file | tr -d '\\0'").stdout == ""
 
 
 @test(each_user=True)
@@ -69,7 +96,7 @@ def a_limit_of_the_peers_file_size_is_told_to_each_open_handle_once(t):
     desk.sh('ulimit -f 3844; exec "$1" start --port "$2"', f"{desk.build}/ctl/loopsyctl", port)
     desk.daemon_pid = desk.status()["pid"]
     lap.wait_online("desk")
-    lap.run("python3", "-c", REPORTS, lap.peer_path("desk"), "EFBIG", check=True)
+    lap.run("python3", "-c", REPORTS + AND_SYNCED, lap.peer_path("desk"), "EFBIG", check=True)
     assert desk.sh("head -c 4096 file | tr -d kept; tail -c 4 file; stat -c %s file").stdout == "more4100\n"
 
 
