@@ -29,9 +29,15 @@ struct transport_call *client_call_find(struct client *client, uint64_t id)
 	return NULL;
 }
 
-static size_t payload_size(const struct transport_call *call)
+/* What it counts among the bytes in flight. What may wait long (for a lock, for a program) is small
+ * and does not. */
+static size_t bulk_size(const struct transport_call *call)
 {
-	return call->message->payload.size;
+	size_t size = message_size(call->message);
+
+	if (call->message->n_payload > 0)
+		return call->message->n_payload;
+	return size > LIMITS_BULK ? size : 0;
 }
 
 /* --- the ends of a call ----------------------------------------------------------------------- */
@@ -46,7 +52,7 @@ void client_call_unlist(struct transport_call *call)
 		break;
 	case CALL_SENT:
 		TAILQ_REMOVE(&client->sent, call, entry);
-		client->write_bytes -= payload_size(call);
+		client->write_bytes -= bulk_size(call);
 		client->n_sent--;
 		client->n_streams -= (call->op->flags & OP_STREAMS) != 0;
 		break;
@@ -167,7 +173,7 @@ void client_call_send_cancel(struct transport_call *call)
 
 static bool has_room(const struct client *client, const struct transport_call *call)
 {
-	size_t size = payload_size(call);
+	size_t size = bulk_size(call);
 
 	if (client->n_sent >= client->limits.calls)
 		return false;
@@ -187,7 +193,7 @@ void client_call_pump(struct client *client)
 		call->state = CALL_SENT;
 		client->n_sent++;
 		client->n_streams += (call->op->flags & OP_STREAMS) != 0;
-		client->write_bytes += payload_size(call);
+		client->write_bytes += bulk_size(call);
 		link_push(client->link, call->message);
 	}
 }

@@ -49,6 +49,8 @@ static inline uint64_t limits_hard(uint64_t told, uint64_t standard)
 #define LIMITS_KEPT        2048 /* replies kept for a repeated request, or 2 * calls */
 #define LIMITS_KEPT_BYTES  (4 * 1024 * 1024)
 #define LIMITS_EVENTS      1024 /* kept for when the link is back */
+/* A client counts larger requests without payload among the bytes of writes. */
+#define LIMITS_BULK (4 * 1024)
 /* Requests below are copied rather than hold the chunk they came in, which they would be the only
  * ones to use in the end. */
 #define LIMITS_HOLD (64 * 1024)

@@ -29,6 +29,7 @@ int message_new(struct message **ret_message, const struct frame *frame,
 	    .is_reply = frame->kind == FRAME_REPLY,
 	    .release = release,
 	    .release_arg = release_arg,
+	    .n_payload = payload.size,
 	    .head_size = head.size + n_copied,
 	};
 	memcpy(message->head, head.data, head.size);

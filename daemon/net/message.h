@@ -26,6 +26,7 @@ struct message {
 	struct bytes payload;       /* sent after the head */
 	void (*release)(void *arg); /* payload is borrowed until it is called; NULL: it is ours */
 	void *release_arg;
+	size_t n_payload; /* bytes of payload, also where they were copied: then behind the head */
 	size_t head_size;
 	uint8_t head[];
 };

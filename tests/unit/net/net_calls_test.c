@@ -539,9 +539,11 @@ Test(net_calls, a_client_keeps_to_the_bytes_and_streams_that_the_server_grants)
 	world_open(&world);
 	world_until_up(&world);
 	world.b.room.holds_all = true;
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(ask_readdir(&world.a, 10, &listings[i]), 0);
 	for (size_t i = 0; i < 20; i++)
-		cr_assert_eq(ask_write(&world.a, 5, i * 100000, 100000, false, &writes[i]), 0);
-	for (size_t i = 0; i < 8; i++)
+		cr_assert_eq(ask_write(&world.a, 5, i * 100000, 100000, i % 2, &writes[i]), 0);
+	for (size_t i = 3; i < 8; i++)
 		cr_assert_eq(ask_readdir(&world.a, 10, &listings[i]), 0);
 	world_until(&world, world.b.room.n_held == 6);
 	world_turns(&world, 50);
@@ -550,5 +552,27 @@ Test(net_calls, a_client_keeps_to_the_bytes_and_streams_that_the_server_grants)
 			     writes[19].n_replies == 1 && listings[7].n_replies == 1));
 	for (size_t i = 0; i < 8; i++)
 		cr_assert_eq(listings[i].error, 0);
+	world_close(&world);
+}
+
+/* Copied payloads count as lent ones do: more would end the link (session_test). */
+Test(net_calls, no_client_has_more_bytes_under_way_than_it_may)
+{
+	static struct answer writes[600];
+	struct world world = {0};
+
+	world_open(&world);
+	world_until_up(&world);
+	world.b.room.holds_all = true;
+	for (size_t i = 0; i < 600; i++)
+		cr_assert_eq(ask_write(&world.a, 5 + i % 20, 0, 100000, i % 8 == 0, &writes[i]), 0);
+	world_until(&world, world.b.room.n_held == LIMITS_WRITE_BYTES / 100000);
+	world_turns(&world, 500);
+	cr_assert_eq(world.a.n_lost, 0);
+	world_until(&world, (room_answer_all(&world.b.room), writes[599].n_replies == 1));
+	for (size_t i = 0; i < 600; i++)
+		cr_assert(writes[i].n_replies == 1 && writes[i].error == 0, "%zu: %d", i,
+			  writes[i].error);
+	cr_assert_eq(world.a.n_up, 1);
 	world_close(&world);
 }
