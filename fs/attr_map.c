@@ -169,6 +169,9 @@ uint64_t attr_map_stat(struct fs *fs, struct fs_node *node, const struct attr *a
 		return 0;
 	if (node->parent && dir_is_asked_each_time(fs, node->parent))
 		return 0;
+	/* A write clears them there, and to the kernel is no reason to ask for a mode again. */
+	if (node->type == S_IFREG && (attr->mode & (S_ISUID | S_ISGID)))
+		return 0;
 	return left;
 }
 

@@ -14,7 +14,8 @@
 /* The stable inode number of a peer's object. */
 uint64_t attr_map_ino(const struct fs_peer *peer, uint64_t fs, uint64_t ino);
 
-/* Returns for how many nanoseconds it may be believed at most: `left`, or 0 with own writes. */
+/* Returns for how many nanoseconds it may be believed at most: `left`, or 0 with own writes and
+ * set-id bits. */
 uint64_t attr_map_stat(struct fs *fs, struct fs_node *node, const struct attr *attr, uint64_t left,
 		       struct stat *ret_stat);
 

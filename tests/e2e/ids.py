@@ -97,6 +97,9 @@ def set_id_bits_go_when_they_must(t):
             (who, "fd = os.open('f', os.O_WRONLY | os.O_TRUNC); r = oct(os.fstat(fd).st_mode)"),
             (ROOT, f"os.chmod('f', {m})"),
             (who, "fd = os.open('f', os.O_WRONLY); fallocate(fd, 0, 0, 100); r = oct(os.fstat(fd).st_mode)"),
+            # asked for the mode alone, which is not what a write changes for the kernel
+            (ROOT, f"os.chmod('f', {m}); r = os.popen('stat -c %a f').read()"),
+            (who, "fd = os.open('f', os.O_WRONLY); os.write(fd, b'x'); os.close(fd); r = os.popen('stat -c %a f').read()"),
             (ROOT, f"os.chmod('f', {m}); os.chown('f', 0, 0); r = mode('f')"),
         )])
 
