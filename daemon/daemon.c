@@ -432,8 +432,14 @@ static int start_mount(struct daemon *daemon, struct failure *failure)
 		return error;
 	daemon->mounting.status_text = paired_status_text;
 	daemon->mounting.unmounted = on_unmounted;
-	return mounting_open(&daemon->mounting, &daemon->loop, daemon->paths->mount,
-			     daemon->options, failure);
+	error = mounting_open(&daemon->mounting, &daemon->loop, daemon->paths->mount,
+			      daemon->options, failure);
+	if (error == 0 && fs_set_self(daemon->mounting.fs,
+				      (struct bytes){daemon->identity->fingerprint,
+						     sizeof(daemon->identity->fingerprint)},
+				      net_self_transport(daemon->net)) < 0)
+		error = failure_set(failure, -ENOMEM, "out of memory");
+	return error;
 }
 
 static int start_pairing(struct daemon *daemon, struct failure *failure)

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "fs/control_job.h"
+#include "fs/control_kv.h"
 #include "fs/control_private.h"
 #include "fs/root.h"
 
@@ -64,6 +65,11 @@ void control_stat(fuse_req_t req, struct fs *fs, const struct fs_node *node, str
 	if (S_ISDIR(row->mode))
 		return;
 	stat->st_nlink = 1;
+	if (control_is_value(node)) {
+		stat->st_size = (off_t)node->control->value->size;
+		stat->st_mtim = node->control->value->changed;
+		return;
+	}
 	if (row->is_log)
 		stat->st_size = (off_t)node->control->job->size;
 	else if (!row->is_stream && control_make_text(req, fs, node, &text) == 0)
@@ -100,6 +106,10 @@ void control_getattr(fuse_req_t req, struct fs_node *node)
 	const struct control *row = node->control->row;
 	const struct fs_peer *peer = node_peer(fs_of(req), node);
 
+	if (control_is_value(node)) {
+		control_kv_getattr(req, node);
+		return;
+	}
 	if (!row->op || node->is_stale || !peer->transport ||
 	    node->control->job->state != CONTROL_JOB_STARTED ||
 	    control_ask_content(req, node, NULL, on_size))
@@ -107,9 +117,15 @@ void control_getattr(fuse_req_t req, struct fs_node *node)
 }
 
 /* Of what may be changed about them there is only ftruncate(fd, 0). */
-void control_setattr(fuse_req_t req, struct fs_node *node, const struct stat *attr, int valid)
+void control_setattr(fuse_req_t req, struct fs_node *node, const struct stat *attr, int valid,
+		     struct fuse_file_info *info)
 {
 	const struct control *row = node->control->row;
+
+	if (control_is_value(node)) {
+		control_kv_setattr(req, node, attr, valid, info);
+		return;
+	}
 
 	if (valid != FUSE_SET_ATTR_SIZE || attr->st_size || !(row->mode & 0200)) {
 		fuse_reply_err(req, EPERM);
@@ -118,6 +134,41 @@ void control_setattr(fuse_req_t req, struct fs_node *node, const struct stat *at
 	if (row->truncate)
 		row->truncate(node->control->job);
 	root_getattr(req, node);
+}
+
+void control_getxattr(fuse_req_t req, struct fs_node *node, struct bytes name, size_t size)
+{
+	if (control_is_value(node))
+		control_kv_getxattr(req, node, name, size);
+	else
+		root_getxattr(req, node, name, size);
+}
+
+void control_setxattr(fuse_req_t req, struct fs_node *node, struct bytes name, struct bytes value,
+		      int flags)
+{
+	if (control_is_value(node))
+		control_kv_setxattr(req, node, name, value, flags);
+	else
+		fuse_reply_err(req, EPERM);
+}
+
+void control_listxattr(fuse_req_t req, struct fs_node *node, size_t size)
+{
+	if (control_is_value(node))
+		control_kv_listxattr(req, node, size);
+	else if (size)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_xattr(req, 0);
+}
+
+void control_removexattr(fuse_req_t req, struct fs_node *node, struct bytes name)
+{
+	if (control_is_value(node))
+		control_kv_removexattr(req, node, name);
+	else
+		fuse_reply_err(req, EPERM);
 }
 
 void control_access(fuse_req_t req, struct fs_node *node, int mask)

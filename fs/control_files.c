@@ -7,6 +7,8 @@
 
 #include "fs/control_job.h"
 #include "fs/control_jobs.h"
+#include "fs/control_kv.h"
+#include "fs/control_kv_list.h"
 #include "fs/control_private.h"
 #include "fs/dir.h"
 #include "fs/name_hash.h"
@@ -18,13 +20,16 @@
 #define ERRORS (1u << JOB_STDERR)
 
 /* The directories themselves come first. */
-enum { ROW_TOP, ROW_JOB, ROWS_NAMELESS, ROW_JOBS = ROWS_NAMELESS };
+enum { ROW_TOP, ROW_JOB, ROW_VALUE, ROWS_NAMELESS, ROW_JOBS = ROWS_NAMELESS, ROW_KV };
 
 /* clang-format off */
 static const struct control rows[] = {
 	[ROW_TOP] = {.name = CONTROL_DIR_NAME, .mode = S_IFDIR | 0500, .for_all = true},
 	[ROW_JOB] = {.name = "", .mode = S_IFDIR | 0500},
+	[ROW_VALUE] = {.name = "", .mode = S_IFREG | 0600},
 	[ROW_JOBS] = {.name = "jobs", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER},
+	[ROW_KV] = {.name = "kv", .mode = S_IFDIR | 0700,
+	 .places = CONTROL_IN_PEER | CONTROL_IN_ROOT},
 	{.name = "status", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
 	 .for_all = true, .text = control_text_status},
 	{.name = "last-error", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
@@ -130,8 +135,48 @@ void control_node_free(struct fs_node *node)
 	if (!node->control)
 		return;
 	control_job_unref(node->control->job);
+	free(node->control->value);
 	free(node->control);
 	node->control = NULL;
+}
+
+bool control_is_kv(const struct fs_node *node)
+{
+	return node->kind == NODE_IS_CONTROL && node->control->row == &rows[ROW_KV];
+}
+
+bool control_is_value(const struct fs_node *node)
+{
+	return node->kind == NODE_IS_CONTROL && node->control->row == &rows[ROW_VALUE];
+}
+
+uint64_t control_kv_ino(const struct fs_node *dir, struct bytes name)
+{
+	return name_hash(dir->ino, name) | 2;
+}
+
+struct fs_node *control_node_of_value(struct fs *fs, struct fs_node *parent, struct bytes name)
+{
+	struct fs_node *node = node_find_child(fs, parent, name);
+	struct control_node *control;
+
+	if (node && control_is_value(node))
+		return node;
+	control = calloc(1, sizeof(*control));
+	if (!control)
+		return NULL;
+	control->row = &rows[ROW_VALUE];
+	control->value = calloc(1, sizeof(*control->value));
+	if (control->value)
+		node = node_new_local(fs, NODE_IS_CONTROL, parent->peer, S_IFREG,
+				      control_kv_ino(parent, name), parent, name);
+	if (!control->value || !node) {
+		free(control->value);
+		free(control);
+		return NULL;
+	}
+	node->control = control;
+	return node;
 }
 
 static bool is_jobs(const struct fs_node *node)
@@ -154,6 +199,10 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 		control_jobs_lookup(req, parent, name);
 		return;
 	}
+	if (control_is_kv(parent)) {
+		control_kv_lookup(req, parent, name);
+		return;
+	}
 	if (parent->kind != NODE_IS_CONTROL)
 		row = &rows[ROW_TOP];
 	place = row ? 0 : place_of(fs, parent);
@@ -170,7 +219,8 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 
 bool control_is_fleeting(const struct fs_node *node)
 {
-	return node->control->row->is_apart || node->control->row == &rows[ROW_JOB];
+	return node->control->row->is_apart || node->control->row == &rows[ROW_JOB] ||
+	       control_is_value(node);
 }
 
 void control_mkdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
@@ -189,6 +239,32 @@ void control_rmdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
 		fuse_reply_err(req, EPERM);
 	else
 		control_jobs_rmdir(req, parent, name);
+}
+
+void control_create(fuse_req_t req, struct fs_node *parent, struct bytes name,
+		    struct fuse_file_info *info)
+{
+	if (control_is_kv(parent))
+		control_kv_create(req, parent, name, info);
+	else
+		fuse_reply_err(req, EPERM);
+}
+
+void control_unlink(fuse_req_t req, struct fs_node *parent, struct bytes name)
+{
+	if (control_is_kv(parent))
+		control_kv_unlink(req, parent, name);
+	else
+		fuse_reply_err(req, EPERM);
+}
+
+void control_rename(fuse_req_t req, struct fs_node *parent, struct bytes name,
+		    struct fs_node *new_parent, struct bytes new_name, unsigned flags)
+{
+	if (control_is_kv(parent) && control_is_kv(new_parent))
+		control_kv_rename(req, parent, name, new_parent, new_name, flags);
+	else
+		fuse_reply_err(req, control_is_kv(parent) ? EXDEV : EPERM);
 }
 
 void control_print_what(const struct fs_node *node, char *ret_what)
@@ -232,6 +308,8 @@ void control_opendir(fuse_req_t req, struct fs_node *node, struct fuse_file_info
 {
 	if (is_jobs(node))
 		control_jobs_open(req, node, info);
+	else if (control_is_kv(node))
+		control_kv_list_open(req, node);
 	else
 		dir_open(req, node, info);
 }
@@ -241,6 +319,8 @@ void control_readdir(fuse_req_t req, struct fs_node *node, size_t size, off_t of
 {
 	if (is_jobs(node))
 		control_jobs_read(req, node, size, offset, info, plus);
+	else if (control_is_kv(node))
+		control_kv_list_read(req, node, size, offset, info, plus);
 	else
 		dir_read(req, node, size, offset, info, plus);
 }
@@ -249,6 +329,8 @@ void control_releasedir(fuse_req_t req, struct fs_node *node, struct fuse_file_i
 {
 	if (is_jobs(node))
 		control_jobs_release(req, info);
+	else if (control_is_kv(node))
+		control_kv_list_release(req, info);
 	else
 		dir_release(req, node, info);
 }

@@ -5,6 +5,8 @@
 
 #include "fs/control_job.h"
 #include "fs/control_jobs.h"
+#include "fs/control_kv.h"
+#include "fs/control_kv_list.h"
 #include "fs/control_private.h"
 
 static struct control_handle *handle_of(const struct fuse_file_info *info)
@@ -17,6 +19,7 @@ void control_handle_free(struct control_handle *handle)
 	struct fs *fs = handle->fs;
 
 	control_follow_end(handle);
+	control_value_forget(handle);
 	control_input_closed(handle);
 	*(handle->prev ? &handle->prev->next : &fs->control_handles) = handle->next;
 	if (handle->next)
@@ -28,7 +31,7 @@ void control_handle_free(struct control_handle *handle)
 	free(handle);
 }
 
-static struct control_handle *new_handle(struct fs *fs, struct fs_node *node, int flags)
+struct control_handle *control_handle_new(struct fs *fs, struct fs_node *node, int flags)
 {
 	struct control_handle *handle = calloc(1, sizeof(*handle));
 
@@ -52,6 +55,7 @@ void control_free_handles(struct fs *fs)
 	while (fs->control_handles)
 		control_handle_free(fs->control_handles);
 	control_jobs_free_handles(fs);
+	control_kv_list_free_handles(fs);
 }
 
 /* libfuse 3.14 has no name for FOPEN_STREAM, without which a read that waits would keep writes on
@@ -119,9 +123,13 @@ void control_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *i
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	handle = new_handle(fs, node, info->flags);
+	handle = control_handle_new(fs, node, info->flags);
 	if (!handle) {
 		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	if (control_is_value(node)) {
+		control_value_open(req, handle, info);
 		return;
 	}
 	error = check_open(handle, &why);
@@ -212,13 +220,15 @@ void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_in
 	fuse_reply_buf(req, left ? (const char *)handle->text.data + offset : NULL, left);
 }
 
-void control_write(fuse_req_t req, struct bytes data, struct fuse_file_info *info)
+void control_write(fuse_req_t req, struct bytes data, off_t offset, struct fuse_file_info *info)
 {
 	struct control_handle *handle = handle_of(info);
 	const struct fs_peer *peer = control_peer_of(handle);
 
 	if (!data.size)
 		fuse_reply_write(req, 0);
+	else if (control_is_value(handle->node))
+		control_value_write(req, handle, data, offset);
 	else if (!peer || !peer->transport)
 		fuse_reply_err(req, ESTALE);
 	else if (handle->row->is_input)
@@ -233,10 +243,20 @@ void control_flush(fuse_req_t req, struct fuse_file_info *info)
 {
 	struct control_handle *handle = handle_of(info);
 
-	if (handle->row->is_input)
+	if (control_is_value(handle->node))
+		control_value_flush(req, handle);
+	else if (handle->row->is_input)
 		control_input_flush(req, handle);
 	else if (handle->row->line)
 		control_write_flush(req, handle);
+	else
+		fuse_reply_err(req, 0);
+}
+
+void control_fsync(fuse_req_t req, struct fuse_file_info *info)
+{
+	if (control_is_value(handle_of(info)->node))
+		control_value_flush(req, handle_of(info));
 	else
 		fuse_reply_err(req, 0);
 }
@@ -248,6 +268,8 @@ void control_poll(fuse_req_t req, struct fuse_file_info *info, struct fuse_pollh
 
 void control_release(fuse_req_t req, struct fuse_file_info *info)
 {
+	if (control_is_value(handle_of(info)->node))
+		control_value_closed(handle_of(info));
 	control_handle_free(handle_of(info));
 	if (req)
 		fuse_reply_err(req, 0);

@@ -14,6 +14,7 @@
 #define CONTROL_TEXT_MAX (1024 * 1024)
 
 struct control_job;
+struct control_value;
 struct control_feed;
 struct control_handle;
 
@@ -71,7 +72,8 @@ struct control {
 /* What a node of kind NODE_IS_CONTROL is: node->control. */
 struct control_node {
 	const struct control *row;
-	struct control_job *job; /* held; NULL: not of a job */
+	struct control_job *job;     /* held; NULL: not of a job */
+	struct control_value *value; /* owned; NULL: not of a value */
 };
 
 /* A READ that waits. */
@@ -104,6 +106,11 @@ struct control_handle {
 	struct control_feed *feed;
 	uint64_t position;
 	bool has_position; /* else at the start of what is kept */
+
+	/* control_value.c: has bytes that are not set; is to be set to nothing, if nothing comes.
+	 */
+	bool is_dirty, is_truncated;
+	bool is_too_large; /* it was; nothing of it is set any more */
 
 	unsigned n_inputs; /* its WRITEs to a job's stdin that are under way (control_input.c) */
 };

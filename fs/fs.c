@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fs/attr_map.h"
+#include "fs/control_ask.h"
 #include "fs/control_events.h"
 #include "fs/control_files.h"
 #include "fs/dir.h"
@@ -403,6 +404,27 @@ static void unmount_all(struct fs *fs)
 		fuse_session_unmount(fs->session);
 }
 
+int fs_set_self(struct fs *fs, struct bytes id, struct transport *transport)
+{
+	struct fs_peer *peer = peer_new(fs, "this machine", id, transport, NULL);
+
+	if (!peer)
+		return -ENOMEM;
+	fs->self = peer;
+	return 0;
+}
+
+/* Nothing is asked of it any more. */
+static void leave_self(struct fs *fs)
+{
+	struct transport *transport = fs->self ? fs->self->transport : NULL;
+
+	if (!transport)
+		return;
+	fs->self->transport = NULL;
+	control_ask_end_all(fs->self, transport);
+}
+
 void fs_free(struct fs *fs)
 {
 	if (!fs)
@@ -410,6 +432,7 @@ void fs_free(struct fs *fs)
 	for (unsigned i = 0; i < fs->n_peers; i++)
 		if (fs->peers[i] && fs->peers[i]->transport)
 			fs_peer_remove(fs->peers[i]);
+	leave_self(fs);
 	fs->stopping = true;
 	if (fs->session)
 		unmount_all(fs);
@@ -429,6 +452,7 @@ void fs_free(struct fs *fs)
 	for (unsigned i = 0; i < fs->n_peers; i++)
 		if (fs->peers[i] && !fs->peers[i]->n_nodes)
 			peer_free(fs->peers[i]);
+	peer_free(fs->self);
 	free(fs->errors);
 	control_events_free(fs->events);
 	free(fs->peers);

@@ -21,6 +21,7 @@ struct listing;
 struct dir_handle;
 struct control_handle;
 struct jobs_handle;
+struct kv_handle;
 struct control_errors;
 struct control_ring;
 
@@ -78,6 +79,8 @@ struct fs {
 	/* control files: of the local machine, and all open ones */
 	struct control_handle *control_handles;
 	struct jobs_handle *jobs_handles;
+	struct kv_handle *kv_handles;
+	struct fs_peer *self; /* the local machine, for its kv/; in no directory. NULL: none */
 	struct control_errors *errors;
 	struct control_ring *events; /* of all peers */
 	bool wants_events;           /* somebody reads them */

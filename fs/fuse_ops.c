@@ -128,7 +128,7 @@ static void setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid
 	struct fs_node *node = node_of(req, ino);
 
 	if (is_control(node))
-		control_setattr(req, node, attr, valid);
+		control_setattr(req, node, attr, valid, info);
 	else
 		changes_setattr(req, node, attr, valid, info);
 }
@@ -194,7 +194,9 @@ static void unlink_(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs_node *node = node_of(req, parent);
 	int error = check_change(node, name);
 
-	if (error)
+	if (is_control(node))
+		control_unlink(req, node, text(name));
+	else if (error)
 		fuse_reply_err(req, error);
 	else
 		changes_unlink(req, node, text(name));
@@ -221,7 +223,9 @@ static void rename_(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_in
 
 	if (!error)
 		error = check_change(new_node, new_name);
-	if (error)
+	if (is_control(node))
+		control_rename(req, node, text(name), new_node, text(new_name), flags);
+	else if (error)
 		fuse_reply_err(req, error);
 	else
 		changes_rename(req, node, text(name), new_node, text(new_name), flags);
@@ -319,7 +323,9 @@ static void create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 
 	if (!error && strlen(name) > OPS_NAME_MAX)
 		error = ENAMETOOLONG;
-	if (error)
+	if (is_control(node))
+		control_create(req, node, text(name), info);
+	else if (error)
 		fuse_reply_err(req, error);
 	else
 		file_create(req, node, text(name), mode, info);
@@ -344,7 +350,7 @@ static void write_(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size
 	if (is_remote(node))
 		file_write(req, node, data, size, offset, info);
 	else
-		control_write(req, (struct bytes){(const uint8_t *)data, size}, info);
+		control_write(req, (struct bytes){(const uint8_t *)data, size}, offset, info);
 }
 
 static void flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
@@ -386,6 +392,8 @@ static void fsync_(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_fi
 
 	if (is_remote(node))
 		file_fsync(req, node, data_only, info);
+	else if (is_control(node))
+		control_fsync(req, info);
 	else
 		fuse_reply_err(req, 0);
 }
@@ -464,6 +472,8 @@ static void getxattr_(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 
 	if (is_remote(node))
 		xattr_get(req, node, text(name), size);
+	else if (is_control(node))
+		control_getxattr(req, node, text(name), size);
 	else
 		root_getxattr(req, node, text(name), size);
 }
@@ -476,6 +486,9 @@ static void setxattr_(fuse_req_t req, fuse_ino_t ino, const char *name, const ch
 	if (is_remote(node))
 		xattr_set(req, node, text(name), (struct bytes){(const uint8_t *)value, size},
 			  flags);
+	else if (is_control(node))
+		control_setxattr(req, node, text(name),
+				 (struct bytes){(const uint8_t *)value, size}, flags);
 	else
 		fuse_reply_err(req, EPERM);
 }
@@ -486,6 +499,8 @@ static void listxattr_(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 	if (is_remote(node))
 		xattr_list(req, node, size);
+	else if (is_control(node))
+		control_listxattr(req, node, size);
 	else if (size)
 		fuse_reply_buf(req, NULL, 0);
 	else
@@ -498,6 +513,8 @@ static void removexattr_(fuse_req_t req, fuse_ino_t ino, const char *name)
 
 	if (is_remote(node))
 		xattr_remove(req, node, text(name));
+	else if (is_control(node))
+		control_removexattr(req, node, text(name));
 	else
 		fuse_reply_err(req, EPERM);
 }

@@ -39,6 +39,7 @@ struct control_peer {
 	struct control_ring *events;   /* NULL: none yet */
 	struct control_ask *watch;     /* tells of its jobs */
 	bool wants_events;             /* somebody reads them */
+	unsigned n_setting;            /* values that are being set, which nobody waits for */
 };
 
 struct fs_peer {

@@ -189,6 +189,20 @@ void root_reply_entry(fuse_req_t req, struct fs_node *node)
 		node_forgotten(fs, node, 1);
 }
 
+int root_reply_create(fuse_req_t req, struct fs_node *node, const struct fuse_file_info *info)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	int r;
+
+	entry_of(req, node, &entry);
+	node_looked_up(node);
+	r = fuse_reply_create(req, &entry, info);
+	if (r)
+		node_forgotten(fs, node, 1);
+	return r;
+}
+
 void root_lookup(fuse_req_t req, struct bytes name)
 {
 	struct fs *fs = fs_of(req);

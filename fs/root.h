@@ -28,4 +28,7 @@ void root_top_ask(struct fs_peer *peer);
 /* Answers with the entry of a local node (see node_new_local); NULL: ENOMEM. */
 void root_reply_entry(fuse_req_t req, struct fs_node *node);
 
+/* Answers CREATE with an open file; -errno: nobody waits for it, the file is not open. */
+int root_reply_create(fuse_req_t req, struct fs_node *node, const struct fuse_file_info *info);
+
 #endif
