@@ -321,7 +321,7 @@ static void send_next(fuse_req_t req, struct fs *fs, struct fs_node *node, struc
 {
 	struct set_ask *set = control_kv_ask_new(req, fs, node, sizeof(*set), on_set);
 	size_t left = setting->value.size - setting->at;
-	struct bytes rest = {setting->value.data + setting->at, left};
+	struct bytes rest = {left ? setting->value.data + setting->at : NULL, left};
 	struct args_kv_stage stage = {.upload = setting->upload, .offset = setting->at};
 	struct args_kv_set args = {.upload = setting->upload,
 				   .key = {setting->key, setting->key_size},
@@ -335,7 +335,7 @@ static void send_next(fuse_req_t req, struct fs *fs, struct fs_node *node, struc
 	set->kv.ask.release = release_set;
 	set->is_last = left <= OPS_IO_MAX;
 	if (set->is_last) {
-		args.value = left > 0 ? rest : (struct bytes){0};
+		args.value = rest;
 		control_ask_send(&set->kv.ask, OP_KV_SET, &args);
 	} else {
 		rest.size = OPS_IO_MAX;
@@ -362,8 +362,10 @@ static void start_setting(fuse_req_t req, struct control_handle *handle)
 		n = control_kv_key(node_name(node), setting->key);
 	if (n > 0) {
 		setting->key_size = (size_t)n;
-		n = buffer_append(&setting->value, handle->text.data, handle->text.size);
+		n = 0;
 	}
+	if (n == 0 && handle->text.size > 0)
+		n = buffer_append(&setting->value, handle->text.data, handle->text.size);
 	while (n == 0 && handle->text.size > OPS_IO_MAX && setting->upload == 0)
 		if (getrandom(&setting->upload, sizeof(setting->upload), 0) < 0)
 			n = -errno;
