@@ -14,6 +14,9 @@
 
 #define RETRY_MS 50 /* for locks of programs that are not ours */
 
+/* So long a chain of those who wait for each other is looked at, as by our kernel for its own. */
+#define CHAIN_MAX 10
+
 struct lock_holder {
 	uint64_t node, owner;
 	uint64_t handle; /* through which it was made */
@@ -22,6 +25,8 @@ struct lock_holder {
 	int fd;        /* -1 until a thread has opened it */
 	uint32_t refs; /* works that use it */
 	bool dropped;  /* to be freed with the last reference */
+	bool is_open;  /* as known on the loop */
+	bool has_lock; /* it may have one: it took some, and has not released all since */
 	dev_t dev;
 	ino_t ino;
 	struct lock_holder *next;
@@ -32,8 +37,10 @@ struct lock_try {
 	struct work *work;
 	struct open_file *file; /* until the holder's descriptor is open */
 	struct lock_holder *holder;
-	bool waiting;
-	struct lock_try *next; /* in waiters */
+	bool waiting;                /* in waiters */
+	bool retrying;               /* which it does not leave while it is tried again */
+	struct result_lock blocking; /* POSIX: what was in the way at the last try */
+	struct lock_try *next;
 };
 
 void locks_init(struct locks *locks, struct serve *serve, size_t max)
@@ -102,16 +109,20 @@ static void take_out(struct lock_waiters *waiters, struct lock_try *try)
 /* Tries those again that wait for this file (all, if `holder` is NULL). */
 static void retry(struct lock_waiters *waiters, const struct lock_holder *holder)
 {
-	struct lock_try *next;
+	bool others = false;
 
-	for (struct lock_try *try = waiters->first; try; try = next) {
-		next = try->next;
-		if (holder && (try->holder->dev != holder->dev || try->holder->ino != holder->ino))
+	for (struct lock_try *try = waiters->first; try; try = try->next) {
+		if (try->retrying)
 			continue;
-		take_out(waiters, try);
+		if (holder &&
+		    (try->holder->dev != holder->dev || try->holder->ino != holder->ino)) {
+			others = true;
+			continue;
+		}
+		try->retrying = true;
 		work_again(try->work);
 	}
-	if (!waiters->first && !waiters->closed)
+	if (!others && !waiters->closed)
 		uv_timer_stop(&waiters->timer);
 }
 
@@ -124,7 +135,9 @@ static void on_timer(uv_timer_t *timer)
 
 static void wait(struct serve *serve, struct lock_try *try)
 {
-	append(&serve->lock_waiters, try);
+	if (!try->waiting)
+		append(&serve->lock_waiters, try);
+	try->retrying = false;
 	if (!uv_is_active((uv_handle_t *)&serve->lock_waiters.timer))
 		uv_timer_start(&serve->lock_waiters.timer, on_timer, RETRY_MS, RETRY_MS);
 	work_leave_order(try->work);
@@ -152,6 +165,79 @@ void locks_waiters_close(struct lock_waiters *waiters, void (*closed)(struct ser
 	waiters->closed = true;
 	serve->lock_waiters_closed = closed;
 	uv_close((uv_handle_t *)&waiters->timer, on_closed);
+}
+
+/* --- those who wait for each other ------------------------------------------------------------ */
+
+/* Whether it has the lock that is in the other's way; others may have one of the same range. */
+static bool is_blocking(const struct lock_holder *holder, const struct lock_try *try)
+{
+	return holder != try->holder && holder->kind == LOCK_KIND_POSIX && holder->is_open &&
+	       holder->has_lock && holder->dev == try->holder->dev &&
+	       holder->ino == try->holder->ino && fd_locks_has(holder->fd, &try->blocking);
+}
+
+/* NULL: it is a program that is not ours, or nobody any more. */
+static const struct lock_holder *
+find_blocking(const struct serve *serve, const struct lock_try *try, const struct guest **ret_guest)
+{
+	if (try->blocking.type == F_UNLCK)
+		return NULL;
+	for (const struct guest *guest = serve->guests; guest; guest = guest->next)
+		for (const struct lock_holder *holder = guest->locks.holders; holder;
+		     holder = holder->next)
+			if (is_blocking(holder, try)) {
+				*ret_guest = guest;
+				return holder;
+			}
+	return NULL;
+}
+
+static const struct lock_try *find_waiting(const struct serve *serve, const struct guest *guest,
+					   uint64_t owner)
+{
+	const struct lock_try *try = serve->lock_waiters.first;
+
+	while (try && (try->work->guest != guest || try->holder->owner != owner ||
+		       try->holder->kind != LOCK_KIND_POSIX))
+		try = try->next;
+	return try;
+}
+
+/* Whether who is to wait has locks himself, for which others could wait. */
+static bool is_in_the_way(const struct lock_try *try)
+{
+	const struct lock_holder *holder = try->work->guest->locks.holders;
+
+	while (holder && (!holder->has_lock || holder->owner != try->holder->owner ||
+			  holder->kind != LOCK_KIND_POSIX))
+		holder = holder->next;
+	return holder != NULL;
+}
+
+/*
+ * Whether this one would wait for himself: he for another's lock, that one for a third's, and so on
+ * round to him (fcntl(2), EDEADLK). Those on all machines count, not programs that are not ours.
+ * Asked at each try, as what the others wait for is only as new as theirs.
+ */
+static bool would_wait_for_itself(const struct serve *serve, const struct lock_try *try)
+{
+	const struct guest *guest = try->work->guest;
+	uint64_t owner = try->holder->owner;
+
+	if (try->holder->kind != LOCK_KIND_POSIX || !is_in_the_way(try))
+		return false;
+	for (unsigned i = 0; i < CHAIN_MAX && try; i++) {
+		const struct guest *other;
+		const struct lock_holder *holder = find_blocking(serve, try, &other);
+
+		if (!holder)
+			return false;
+		if (other == guest && holder->owner == owner)
+			return true;
+		try = find_waiting(serve, other, holder->owner);
+	}
+	return false;
 }
 
 /* --- holders come to an end ------------------------------------------------------------------- */
@@ -302,13 +388,16 @@ static int run_lock(struct work *work)
 	if (args->kind == LOCK_KIND_FLOCK)
 		return run_flock(args, holder->fd);
 	if (fcntl(holder->fd, args->command == LOCK_GET ? F_OFD_GETLK : F_OFD_SETLK, &lock) < 0)
-		return errno == EACCES ? -EAGAIN : -errno;
-	if (args->command == LOCK_GET) {
+		error = errno == EACCES ? -EAGAIN : -errno;
+	if (error == -EAGAIN && args->command == LOCK_SET_WAIT &&
+	    fcntl(holder->fd, F_OFD_GETLK, &lock) < 0)
+		lock.l_type = F_UNLCK;
+	if (args->command == LOCK_GET || error == -EAGAIN) {
 		result->type = (uint64_t)lock.l_type;
 		result->offset = (uint64_t)lock.l_start;
 		result->size = (uint64_t)lock.l_len;
 	}
-	return 0;
+	return error;
 }
 
 static void finish(struct work *work, int error)
@@ -318,6 +407,8 @@ static void finish(struct work *work, int error)
 
 	work->room = NULL;
 	if (try) {
+		if (try->waiting)
+			take_out(&guest->serve->lock_waiters, try);
 		if (try->file)
 			opens_put(&guest->opens, try->file);
 		put(&guest->locks, try->holder);
@@ -351,20 +442,30 @@ static void settle_lock(struct work *work, int error)
 		opens_put(&work->guest->opens, try->file);
 		try->file = NULL;
 	}
+	if (try && try->holder->fd >= 0)
+		try->holder->is_open = true;
 	if (error == -EAGAIN && args->command == LOCK_SET_WAIT) {
-		if (!work->cancelled) {
+		try->blocking = work->result.lock;
+		if (work->cancelled) {
+			error = -EINTR;
+		} else if (would_wait_for_itself(serve, try)) {
+			error = -EDEADLK;
+		} else {
 			wait(serve, try);
 			return;
 		}
-		error = -EINTR;
 	}
 	if (error == 0 && try && args->command == LOCK_GET) {
 		if (work->result.lock.type != F_UNLCK)
 			work->result.lock.pid =
 			    pid_of(&work->guest->locks, try->holder, &work->result.lock);
 	} else if (error == 0 && try) {
-		if (args->type != F_UNLCK)
+		if (args->type != F_UNLCK) {
 			try->holder->pid = args->pid;
+			try->holder->has_lock = true;
+		} else if (args->offset == 0 && args->size == 0) {
+			try->holder->has_lock = false;
+		}
 		if (args->type != F_WRLCK)
 			retry(&serve->lock_waiters, try->holder); /* released, or made less */
 	}
@@ -375,9 +476,8 @@ static void cancel_lock(struct work *work)
 {
 	struct lock_try *try = work->room;
 
-	if (!try || !try->waiting)
+	if (!try || !try->waiting || try->retrying)
 		return;
-	take_out(&work->guest->serve->lock_waiters, try);
 	finish(work, -EINTR);
 }
 

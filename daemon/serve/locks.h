@@ -4,7 +4,8 @@
  * our machine's own programs, as they do on a local disk.
  *
  * A lock that has to wait holds no thread: it is tried again when one of ours on the same file was
- * released, and every 50 ms because of programs that are not ours.
+ * released, and every 50 ms because of programs that are not ours. Of POSIX locks that wait for each
+ * other, on any machines, the last is refused (EDEADLK).
  */
 #ifndef DAEMON_SERVE_LOCKS_H
 #define DAEMON_SERVE_LOCKS_H

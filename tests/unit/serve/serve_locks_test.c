@@ -53,14 +53,25 @@ static const struct result_lock *get(unsigned session, uint64_t owner, int type)
 }
 
 /* Waits, surely: what was asked before it is answered. */
-static struct serve_fake_call *waiter(unsigned session, uint64_t owner, int type)
+static struct serve_fake_call *waiter_for(unsigned session, uint64_t owner, int type,
+					  uint64_t offset, uint64_t size)
 {
-	struct serve_fake_call *call = start(session, owner, LOCK_SET_WAIT, type, 0, 0);
+	struct serve_fake_call *call = start(session, owner, LOCK_SET_WAIT, type, offset, size);
 
 	for (int i = 0; i < 20; i++)
 		cr_assert_eq(set(session, 99, F_UNLCK, 0, 0), 0);
 	cr_assert_not(call->done);
 	return call;
+}
+
+static struct serve_fake_call *waiter(unsigned session, uint64_t owner, int type)
+{
+	return waiter_for(session, owner, type, 0, 0);
+}
+
+static int set_or_wait(unsigned session, uint64_t owner, int type, uint64_t offset, uint64_t size)
+{
+	return serve_fake_wait(&fake, start(session, owner, LOCK_SET_WAIT, type, offset, size));
 }
 
 Test(serve_locks, owners_and_sessions_exclude_each_other)
@@ -215,5 +226,57 @@ Test(serve_locks, whole_files_have_locks_of_their_own)
 	cr_assert_eq(serve_fake_call(&fake, OP_LOCK, &lock, NULL), 0);
 	cr_assert_eq(serve_fake_wait(&fake, call), 0);
 	close(fd);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_locks, the_last_of_those_who_wait_for_each_other_is_refused)
+{
+	struct serve_fake_call *calls[2];
+
+	begin();
+	cr_assert_eq(set(0, 1, F_WRLCK, 0, 1), 0);
+	cr_assert_eq(set(0, 2, F_WRLCK, 1, 1), 0);
+	cr_assert_eq(set(1, 1, F_WRLCK, 2, 1), 0);
+	calls[0] = waiter_for(0, 1, F_RDLCK, 1, 1);
+	calls[1] = waiter_for(0, 2, F_RDLCK, 2, 1);
+	cr_assert_eq(set_or_wait(1, 1, F_WRLCK, 0, 1), -EDEADLK);
+	/* It goes on when that one lets go; the same owner in the other session is another. */
+	cr_assert_not(calls[0]->done || calls[1]->done);
+	cr_assert_eq(set(1, 1, F_UNLCK, 0, 0), 0);
+	cr_assert_eq(serve_fake_wait(&fake, calls[1]), 0);
+	cr_assert_eq(set(0, 2, F_UNLCK, 0, 0), 0);
+	cr_assert_eq(serve_fake_wait(&fake, calls[0]), 0);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_locks, two_readers_cannot_both_wait_to_write)
+{
+	struct serve_fake_call *call;
+
+	begin();
+	cr_assert_eq(set(0, 1, F_RDLCK, 0, 0), 0);
+	cr_assert_eq(set(1, 2, F_RDLCK, 0, 0), 0);
+	call = waiter(0, 1, F_WRLCK);
+	cr_assert_eq(set_or_wait(1, 2, F_WRLCK, 0, 0), -EDEADLK);
+	cr_assert_eq(set(1, 2, F_UNLCK, 0, 0), 0);
+	cr_assert_eq(serve_fake_wait(&fake, call), 0);
+	serve_fake_deinit(&fake);
+}
+
+Test(serve_locks, who_waits_for_one_that_waits_for_another_is_not_refused)
+{
+	struct serve_fake_call *calls[2];
+
+	begin();
+	cr_assert_eq(set(0, 1, F_WRLCK, 0, 1), 0);
+	cr_assert_eq(set(0, 2, F_WRLCK, 1, 1), 0);
+	cr_assert_eq(set(1, 1, F_WRLCK, 2, 1), 0);
+	calls[0] = waiter_for(0, 2, F_WRLCK, 0, 1);
+	calls[1] = waiter_for(1, 1, F_WRLCK, 1, 1);
+	cr_assert_eq(set(0, 1, F_UNLCK, 0, 0), 0);
+	cr_assert_eq(serve_fake_wait(&fake, calls[0]), 0);
+	cr_assert_not(calls[1]->done);
+	cr_assert_eq(set(0, 2, F_UNLCK, 0, 0), 0);
+	cr_assert_eq(serve_fake_wait(&fake, calls[1]), 0);
 	serve_fake_deinit(&fake);
 }
