@@ -19,6 +19,7 @@ struct relay_end {
 	struct relay_pipe *pipe;
 	struct relay_end *other;
 	bool is_reading;
+	bool has_ended; /* nothing comes from there any more */
 };
 
 struct relay_pipe {
@@ -76,8 +77,34 @@ static void on_written(uv_write_t *write, int status)
 	struct relay_end *from = request->from;
 
 	free(request);
-	if (status == 0 && !from->pipe->is_closing && !from->pipe->relay->is_stopped)
+	if (status < 0)
+		pipe_close(from->pipe);
+	else if (!from->pipe->is_closing && !from->pipe->relay->is_stopped)
 		pipe_read(from);
+}
+
+static void on_shut_down(uv_shutdown_t *request, int status)
+{
+	free(request);
+}
+
+/* One side has said all that it had to say; the other may not have got it yet, nor be at its end.
+ */
+static void pass_end_on(struct relay_end *end)
+{
+	uv_shutdown_t *request;
+
+	uv_read_stop((uv_stream_t *)&end->tcp);
+	end->has_ended = true;
+	if (end->other->has_ended) {
+		pipe_close(end->pipe);
+		return;
+	}
+	request = malloc(sizeof(*request));
+	if (uv_shutdown(request, (uv_stream_t *)&end->other->tcp, on_shut_down) < 0) {
+		free(request);
+		pipe_close(end->pipe);
+	}
 }
 
 static void on_relay_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -106,13 +133,15 @@ static void on_relay_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		}
 	}
 	free(buf->base);
-	if (n < 0)
+	if (n == UV_EOF)
+		pass_end_on(end);
+	else if (n < 0)
 		pipe_close(end->pipe);
 }
 
 static void pipe_read(struct relay_end *end)
 {
-	if (end->is_reading)
+	if (end->is_reading || end->has_ended)
 		return;
 	end->is_reading = true;
 	uv_read_start((uv_stream_t *)&end->tcp, on_alloc, on_relay_read);
