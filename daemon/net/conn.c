@@ -27,6 +27,7 @@
 #define READ_BUDGET  (256 * 1024) /* bytes per turn, so that one peer does not hold the loop */
 #define WRITE_PARTS  64
 #define NOTSENT_MARK (128 * 1024)
+#define NEAR_US      1000         /* a shorter round trip: a window that holds it is small */
 #define NEAR_SIZE    (256 * 1024) /* of a socket's input; the kernel doubles it for its own needs */
 #define WHY_MAX      160
 
@@ -44,7 +45,6 @@ struct conn {
 	bool has_input;
 	bool is_shut; /* LINGER: our direction is shut down */
 	bool in_flush;
-	bool is_near;
 	int events;     /* polled for now */
 	int read_error; /* what conn_read met; ends the conn once the owner has returned */
 	unsigned n_handles;
@@ -199,6 +199,20 @@ static void give_input(struct conn *conn)
 		     conn->read_error == -ECONNRESET ? closed_text : tls_error(conn->tls));
 }
 
+/* What a near peer sends is to wait at its side, where something urgent overtakes it, and not in
+ * our socket. Before much comes: what is under way when the buffer shrinks is dropped. On a longer
+ * way the kernel finds out how much that holds. */
+static void limit_input(struct conn *conn)
+{
+	const int size = NEAR_SIZE;
+	struct tcp_info info = {0};
+	socklen_t n = sizeof(info);
+
+	if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 && info.tcpi_rtt > 0 &&
+	    info.tcpi_rtt < NEAR_US)
+		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
 static void go_on(struct conn *conn)
 {
 	int r;
@@ -214,6 +228,7 @@ static void go_on(struct conn *conn)
 			return;
 		}
 		uv_timer_stop(&conn->timer);
+		limit_input(conn);
 		conn->state = CONN_OPEN;
 		conn->handler->opened(conn->arg, conn);
 	}
@@ -408,19 +423,6 @@ void conn_want_space_later(struct conn *conn)
 size_t conn_output_size(const struct conn *conn)
 {
 	return tls_output_size(conn->tls);
-}
-
-void conn_set_near(struct conn *conn, bool is_near)
-{
-	const int size = NEAR_SIZE, no_lock = 0;
-
-	if (conn->is_near == is_near)
-		return;
-	conn->is_near = is_near;
-	if (is_near)
-		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	else
-		setsockopt(conn->fd, SOL_SOCKET, SO_BUF_LOCK, &no_lock, sizeof(no_lock));
 }
 
 void conn_close(struct conn *conn)

@@ -69,10 +69,6 @@ void conn_want_space_later(struct conn *conn);
 /* Ciphertext not yet taken by the socket. */
 size_t conn_output_size(const struct conn *conn);
 
-/* The other end is near: what it sends may wait at its side, where something urgent overtakes it,
- * and need not wait in our socket. Else the kernel finds out how much is under way. */
-void conn_set_near(struct conn *conn, bool is_near);
-
 /* Sends what was written, for a second at most, says goodbye and closes. Nothing is called any
  * more. */
 void conn_close(struct conn *conn);

@@ -33,7 +33,6 @@
 #define DOUBT_MS      100
 #define FIRST_PINGS   4 /* soon after each other: the first are made while much else begins */
 #define FIRST_PING_MS 20
-#define NEAR_US       500 /* a shorter round trip: a window that holds it is small */
 #define RATE_SPAN_US  100000
 #define RATE_MIN      (64 * 1024)
 #define QUIET_SIZE    (1024 * 1024) /* less moved between two pings: the link is idle */
@@ -307,7 +306,6 @@ static void on_pong(struct link *link, uint64_t token)
 		link->rtt_us = sample;
 	else if (!link->ping_saw_bulk)
 		link->rtt_us = (7 * link->rtt_us + sample) / 8;
-	conn_set_near(link->conn, link->rtt_us < NEAR_US);
 	link->ping = PING_NONE;
 	if (link->ping_token < FIRST_PINGS && FIRST_PING_MS < ping_ms)
 		ping_ms = FIRST_PING_MS;
