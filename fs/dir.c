@@ -24,6 +24,7 @@
 #define DIR_PER_BARE     256  /* the same where all names were just read, and are being looked at */
 #define DIR_SMALL        64   /* entries: asking for all of them takes no longer than for one */
 #define DIR_LOOKED_AT    1000 /* entries that come with their attributes to who reads a directory */
+#define DIR_AHEAD        1    /* the same ahead of need: one batch, as they are nodes at the peer */
 #define DIR_ASK_TIME     (60 * FS_SECOND)
 #define DIR_SINGLE_TIME  FS_SECOND
 #define DIR_TOLD         8
@@ -206,7 +207,7 @@ static void ask_ahead(struct fs *fs, struct fs_node *node)
 			continue;
 		node_hold(child);
 		if (!fresh(fs, child) && !dir_is_asked_each_time(fs, child)) {
-			below = ask(fs, child, DIR_LOOKED_AT);
+			below = ask(fs, child, DIR_AHEAD);
 			if (below)
 				listing_drop(below);
 		}
