@@ -235,25 +235,26 @@ int serve_open_directory(const struct serve *serve, struct bytes path)
 	return -ENOTDIR;
 }
 
-static void on_pool_closed(uv_handle_t *handle)
+static void on_closings_closed(uv_handle_t *handle)
 {
 	struct serve *serve = handle->data;
 
 	serve->stopped(serve->stopped_arg);
 }
 
-static void on_closings_closed(uv_handle_t *handle)
-{
-	struct serve *serve = handle->data;
-
-	pool_deinit(&serve->pool, on_pool_closed, serve);
-}
-
-static void on_sweep_closed(uv_handle_t *handle)
+static void on_pool_closed(uv_handle_t *handle)
 {
 	struct serve *serve = handle->data;
 
 	closings_deinit(&serve->closings, on_closings_closed, serve);
+}
+
+/* The threads first: one that has ended its last work may still look for what is to be closed. */
+static void on_sweep_closed(uv_handle_t *handle)
+{
+	struct serve *serve = handle->data;
+
+	pool_deinit(&serve->pool, on_pool_closed, serve);
 }
 
 static void on_waiters_closed(struct serve *serve)
