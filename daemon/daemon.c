@@ -44,6 +44,7 @@ static void end_audit(void *arg)
 
 	for (size_t i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&daemon->signals[i], on_signal_closed);
+	busy_poll_close(&daemon->busy_poll);
 	daemon->audit = NULL;
 	if (daemon->store)
 		store_close(daemon->store, end_store, daemon);
@@ -634,6 +635,7 @@ int daemon_run(const struct daemon_options *given)
 		return 1;
 	}
 	uv_loop_init(&daemon->loop);
+	busy_poll_init(&daemon->busy_poll, &daemon->loop);
 	start_signals(daemon);
 	daemon->instance_started_ms = uv_now(&daemon->loop);
 	if (start(daemon, given, &failure) < 0) {

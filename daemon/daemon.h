@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "daemon/audit.h"
+#include "daemon/busy_poll.h"
 #include "daemon/control/control.h"
 #include "daemon/discovery/discovery.h"
 #include "daemon/instance.h"
@@ -56,6 +57,7 @@ struct daemon {
 	struct store_address *addresses; /* to look at for machines that are not paired */
 	size_t n_addresses;
 
+	struct busy_poll busy_poll;
 	uv_signal_t signals[3];
 	bool stopping;
 	int exit_status;
