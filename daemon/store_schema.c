@@ -135,6 +135,18 @@ static const char *const steps[] = {
     "CREATE TRIGGER msg_in_less AFTER DELETE ON msg_in BEGIN"
     " UPDATE msg_peer SET in_n = in_n - 1, in_bytes = in_bytes - old.size"
     " WHERE peer = old.peer; END;",
+
+    /* The last changes of kv, for those who watch. */
+    "CREATE TABLE kv_change ("
+    " version INTEGER PRIMARY KEY,"
+    " size INTEGER NOT NULL,"
+    " writer TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL,"
+    " changed_ns INTEGER NOT NULL,"
+    " expires_ns INTEGER NOT NULL,"
+    " key BLOB NOT NULL,"
+    " kind INTEGER NOT NULL" /* enum kv_change_kind */
+    ");",
 };
 #define N_STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
 

@@ -1,7 +1,8 @@
 /*
  * A change goes to the store's thread, where what waits together shares one commit, and is answered
- * when that is done; only then it is in the log, so that watchers hear of what is durable. Reads go
- * to the reader's thread and see what is committed: they do not wait for the disk.
+ * when that is done; only then it is in the log, so that watchers hear of what is durable, and
+ * before who made it does: what a mount knows by watching is not older than what its user was told.
+ * Reads go to the reader's thread and see what is committed: they do not wait for the disk.
  */
 #include "daemon/kv/kv.h"
 
@@ -41,7 +42,6 @@ static void settle(struct kv *kv)
 	if (!kv->is_closing || kv->n_under_way > 0)
 		return;
 	kv->n_under_way = 1; /* once */
-	uv_close((uv_handle_t *)&kv->soon, on_handle_closed);
 	uv_close((uv_handle_t *)&kv->expiry, on_handle_closed);
 	uv_close((uv_handle_t *)&kv->idle, on_handle_closed);
 }
@@ -81,8 +81,8 @@ void kv_changed(struct kv *kv, const struct kv_change_made *changes, size_t n)
 			kv_expiry_arm(kv);
 		}
 	}
-	if (!kv->is_closing && !TAILQ_EMPTY(&kv->watchers))
-		uv_timer_start(&kv->soon, kv_watch_on_soon, 0, 0);
+	if (!kv->is_closing)
+		kv_watch_tell(kv);
 }
 
 /* --- sessions --------------------------------------------------------------------------------- */
@@ -145,13 +145,28 @@ static void cancel(void *arg, void *state, struct request *request)
 
 /* --- birth ------------------------------------------------------------------------------------ */
 
+/* Each version is a change: where some are missing, those before them are of no use. */
+static int load_change(void *arg, const struct kv_change_made *change)
+{
+	struct kv_log *log = arg;
+
+	if (change->meta.version != log->version + 1)
+		kv_log_forget(log, change->meta.version - 1);
+	kv_log_add(log, change->kind, &change->meta);
+	return 0;
+}
+
 /* What the room has to know before the first request. */
 static int load(struct kv *kv, sqlite3 *db)
 {
 	struct kv_sql sql = {.db = db};
-	int r = kv_sql_version(&sql, &kv->log.version);
+	uint64_t version = 0;
+	int r = kv_sql_version(&sql, &version);
 
-	kv->log.floor = kv->log.version;
+	if (r == 0)
+		r = kv_sql_log_each(&sql, load_change, &kv->log);
+	if (r == 0 && kv->log.version != version)
+		kv_log_forget(&kv->log, version);
 	if (r == 0)
 		r = kv_sql_next_expiry(&sql, &kv->expires_ns);
 	for (size_t i = 0; i < KV_SQL_STATEMENTS; i++)
@@ -179,6 +194,7 @@ int kv_new(const struct kv_options *options, struct kv **ret_kv)
 	r = load(kv, options->db);
 	kv->options.db = NULL; /* the thread's from now on */
 	if (r < 0) {
+		kv_log_deinit(&kv->log);
 		free(kv);
 		return r;
 	}
@@ -192,7 +208,6 @@ int kv_new(const struct kv_options *options, struct kv **ret_kv)
 	    .cancel = cancel,
 	    .arg = kv,
 	};
-	init_timer(kv, &kv->soon);
 	init_timer(kv, &kv->expiry);
 	init_timer(kv, &kv->idle);
 	kv_expiry_arm(kv);

@@ -30,6 +30,12 @@ static void drop_all(struct kv_log *log)
 		drop_first(log);
 }
 
+void kv_log_forget(struct kv_log *log, uint64_t version)
+{
+	drop_all(log);
+	log->floor = log->version = version;
+}
+
 void kv_log_deinit(struct kv_log *log)
 {
 	drop_all(log);
@@ -46,12 +52,11 @@ void kv_log_add(struct kv_log *log, enum kv_change_kind kind, const struct kv_me
 	if (!log->ring)
 		log->ring = calloc(KV_LOG_MAX, sizeof(struct kv_logged *));
 	logged = log->ring ? malloc(size) : NULL;
-	log->version = meta->version;
 	if (!logged) {
-		drop_all(log);
-		log->floor = meta->version;
+		kv_log_forget(log, meta->version);
 		return;
 	}
+	log->version = meta->version;
 	while (log->first < log->next &&
 	       (log->next - log->first == KV_LOG_MAX || log->bytes + size > KV_LOG_BYTES))
 		drop_first(log);

@@ -1,13 +1,14 @@
 /*
- * Kv log: the last changes of the store, in memory, for those who watch. Bounded; the oldest go
- * first. Changes have numbers without gaps, which are not their versions.
+ * Kv log: the last changes of the store, in memory, for those who watch; at the start, from the
+ * disk (kv_sql_log.c). Bounded; the oldest go first. Changes have numbers without gaps, which are
+ * not their versions.
  */
 #ifndef DAEMON_KV_KV_LOG_H
 #define DAEMON_KV_KV_LOG_H
 
 #include "daemon/kv/kv_sql.h"
 
-#define KV_LOG_MAX   65536              /* changes */
+#define KV_LOG_MAX   KV_SQL_LOG_MAX     /* changes */
 #define KV_LOG_BYTES (16 * 1024 * 1024) /* of memory */
 
 struct kv_logged;
@@ -24,6 +25,8 @@ struct kv_log {
 void kv_log_deinit(struct kv_log *log);
 /* Without memory, all that was kept is dropped. */
 void kv_log_add(struct kv_log *log, enum kv_change_kind kind, const struct kv_meta *meta);
+/* Nothing is known of changes up to that version. */
+void kv_log_forget(struct kv_log *log, uint64_t version);
 /* The number of the first change of a higher version (log->next: none has come yet). */
 uint64_t kv_log_find(const struct kv_log *log, uint64_t version);
 /* One that is kept: its version, kind and key, and all of it. */

@@ -21,7 +21,6 @@ struct kv {
 	struct kv_sql changing, reading; /* of the two threads */
 	struct kv_log log;               /* what is durable and answered */
 	struct kv_watchers watchers;
-	uv_timer_t soon;      /* watchers are told */
 	uv_timer_t expiry;    /* until the next value's time is over */
 	uv_timer_t idle;      /* while there are uploads */
 	int64_t expires_ns;   /* when that is; 0: never */
@@ -51,7 +50,7 @@ int64_t kv_now_ns(void);
 void kv_hold(struct kv *kv);
 void kv_drop(struct kv *kv);
 
-/* These were made and are on the disk: logged, and told soon. */
+/* These were made and are on the disk: logged and told. */
 void kv_changed(struct kv *kv, const struct kv_change_made *changes, size_t n);
 
 /* kv_change.c: SET, DEL, RENAME. */
@@ -72,7 +71,8 @@ void kv_upload_on_idle(uv_timer_t *timer);
 
 /* kv_watch.c: WATCH. */
 void kv_watch_handle(struct kv_guest *guest, struct request *request);
-void kv_watch_on_soon(uv_timer_t *timer);
+/* There is more in the log. */
+void kv_watch_tell(struct kv *kv);
 
 /* kv_expiry.c: looks when the next one's time is over. */
 void kv_expiry_arm(struct kv *kv);

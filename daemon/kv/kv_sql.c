@@ -4,49 +4,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/kv/kv_sql_private.h"
 #include "daemon/store_thread.h"
 
 #define MS 1000000ll /* ns */
 #define S  1000000000ll
 
-enum statement {
-	READ_VERSION,
-	RAISE_VERSION,
-	FIND,
-	FIND_VALUE,
-	INSERT,
-	UPDATE,
-	UPDATE_TIMES,
-	MOVE,
-	DELETE,
-	COUNT_WRITER,
-	READ_WRITER,
-	LIST,
-	N_STATEMENTS,
+static const char *const texts[KV_SQL_N] = {
+    [KV_SQL_READ_VERSION] = "SELECT version FROM kv_state",
+    [KV_SQL_RAISE_VERSION] = "UPDATE kv_state SET version = version + 1 RETURNING version",
+    [KV_SQL_FIND] = "SELECT " KV_SQL_COLUMNS ", id FROM kv WHERE key = ?1",
+    [KV_SQL_FIND_VALUE] = "SELECT " KV_SQL_COLUMNS ", value FROM kv WHERE key = ?1",
+    [KV_SQL_INSERT] =
+	"INSERT INTO kv (version, size, writer, created_ns, changed_ns, expires_ns, key,"
+	" value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [KV_SQL_UPDATE] = "UPDATE kv SET version = ?1, size = ?2, writer = ?3, created_ns = ?4,"
+		      " changed_ns = ?5, expires_ns = ?6, value = ?8 WHERE id = ?9",
+    [KV_SQL_UPDATE_TIMES] =
+	"UPDATE kv SET version = ?1, writer = ?3, changed_ns = ?5, expires_ns = ?6"
+	" WHERE id = ?9",
+    [KV_SQL_MOVE] = "UPDATE kv SET version = ?1, changed_ns = ?5, key = ?7 WHERE id = ?9",
+    [KV_SQL_DELETE] = "DELETE FROM kv WHERE id = ?1",
+    [KV_SQL_COUNT_WRITER] =
+	"INSERT INTO kv_writer VALUES (?1, ?2, ?3) ON CONFLICT (writer) DO UPDATE SET"
+	" entries = entries + ?2, bytes = bytes + ?3",
+    [KV_SQL_READ_WRITER] = "SELECT entries, bytes FROM kv_writer WHERE writer = ?1",
+    [KV_SQL_LIST] = "SELECT " KV_SQL_COLUMNS " FROM kv WHERE key >= ?1 AND key < ?2 AND key != ?3"
+		    " AND (expires_ns = 0 OR expires_ns > ?4) ORDER BY key",
+    [KV_SQL_LOG] =
+	"INSERT INTO kv_change (version, size, writer, created_ns, changed_ns, expires_ns, key,"
+	" kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [KV_SQL_TRIM_LOG] = "DELETE FROM kv_change WHERE version <= ?1",
 };
-
-#define COLUMNS "version, size, writer, created_ns, changed_ns, expires_ns, key"
-
-static const char *const texts[N_STATEMENTS] = {
-    [READ_VERSION] = "SELECT version FROM kv_state",
-    [RAISE_VERSION] = "UPDATE kv_state SET version = version + 1 RETURNING version",
-    [FIND] = "SELECT " COLUMNS ", id FROM kv WHERE key = ?1",
-    [FIND_VALUE] = "SELECT " COLUMNS ", value FROM kv WHERE key = ?1",
-    [INSERT] = "INSERT INTO kv (version, size, writer, created_ns, changed_ns, expires_ns, key,"
-	       " value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [UPDATE] = "UPDATE kv SET version = ?1, size = ?2, writer = ?3, created_ns = ?4,"
-	       " changed_ns = ?5, expires_ns = ?6, value = ?8 WHERE id = ?9",
-    [UPDATE_TIMES] = "UPDATE kv SET version = ?1, writer = ?3, changed_ns = ?5, expires_ns = ?6"
-		     " WHERE id = ?9",
-    [MOVE] = "UPDATE kv SET version = ?1, changed_ns = ?5, key = ?7 WHERE id = ?9",
-    [DELETE] = "DELETE FROM kv WHERE id = ?1",
-    [COUNT_WRITER] = "INSERT INTO kv_writer VALUES (?1, ?2, ?3) ON CONFLICT (writer) DO UPDATE SET"
-		     " entries = entries + ?2, bytes = bytes + ?3",
-    [READ_WRITER] = "SELECT entries, bytes FROM kv_writer WHERE writer = ?1",
-    [LIST] = "SELECT " COLUMNS " FROM kv WHERE key > ?1 AND key >= ?2 AND key < ?3"
-	     " AND (expires_ns = 0 OR expires_ns > ?4) ORDER BY key",
-};
-_Static_assert((int)N_STATEMENTS <= KV_SQL_STATEMENTS, "raise KV_SQL_STATEMENTS");
+_Static_assert((int)KV_SQL_N <= KV_SQL_STATEMENTS, "raise KV_SQL_STATEMENTS");
 
 /* A row of the table. */
 struct row {
@@ -90,8 +80,7 @@ struct kv_entry kv_sql_entry(const struct kv_meta *meta, int64_t now_ns)
 
 /* --- statements ------------------------------------------------------------------------------- */
 
-/* Ready to be bound; NULL and *ret_r if it cannot be made. */
-static sqlite3_stmt *take(struct kv_sql *sql, enum statement which, int *ret_r)
+sqlite3_stmt *kv_sql_take(struct kv_sql *sql, enum kv_sql_statement which, int *ret_r)
 {
 	sqlite3_stmt **statement = &sql->statements[which];
 	int r = SQLITE_OK;
@@ -105,8 +94,7 @@ static sqlite3_stmt *take(struct kv_sql *sql, enum statement which, int *ret_r)
 	return r == SQLITE_OK ? *statement : NULL;
 }
 
-/* One that gives no row. */
-static int finish(sqlite3_stmt *statement)
+int kv_sql_finish(sqlite3_stmt *statement)
 {
 	int r = sqlite3_step(statement);
 
@@ -115,13 +103,13 @@ static int finish(sqlite3_stmt *statement)
 	return r == SQLITE_DONE ? 0 : r == SQLITE_ROW ? -EIO : store_thread_errno(r);
 }
 
-static void bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes)
+void kv_sql_bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes)
 {
 	sqlite3_bind_blob(statement, index, bytes.size > 0 ? (const void *)bytes.data : "",
 			  (int)bytes.size, SQLITE_STATIC);
 }
 
-static void bind_meta(sqlite3_stmt *statement, const struct kv_meta *meta)
+void kv_sql_bind_meta(sqlite3_stmt *statement, const struct kv_meta *meta)
 {
 	sqlite3_bind_int64(statement, 1, (int64_t)meta->version);
 	sqlite3_bind_int64(statement, 2, (int64_t)meta->size);
@@ -129,10 +117,10 @@ static void bind_meta(sqlite3_stmt *statement, const struct kv_meta *meta)
 	sqlite3_bind_int64(statement, 4, meta->created_ns);
 	sqlite3_bind_int64(statement, 5, meta->changed_ns);
 	sqlite3_bind_int64(statement, 6, meta->expires_ns);
-	bind_bytes(statement, 7, (struct bytes){(const uint8_t *)meta->key, meta->key_size});
+	kv_sql_bind_bytes(statement, 7, (struct bytes){(const uint8_t *)meta->key, meta->key_size});
 }
 
-static int read_meta(sqlite3_stmt *statement, struct kv_meta *meta)
+int kv_sql_read_meta(sqlite3_stmt *statement, struct kv_meta *meta)
 {
 	const char *from = (const char *)sqlite3_column_text(statement, 2);
 	const void *key = sqlite3_column_blob(statement, 6);
@@ -159,16 +147,16 @@ static bool is_over(const struct kv_meta *meta, int64_t now_ns)
 static int find(struct kv_sql *sql, struct bytes key, struct row *ret_row)
 {
 	int r;
-	sqlite3_stmt *statement = take(sql, FIND, &r);
+	sqlite3_stmt *statement = kv_sql_take(sql, KV_SQL_FIND, &r);
 
 	ret_row->id = 0;
 	if (!statement)
 		return r;
-	bind_bytes(statement, 1, key);
+	kv_sql_bind_bytes(statement, 1, key);
 	r = sqlite3_step(statement);
 	if (r == SQLITE_ROW) {
 		ret_row->id = sqlite3_column_int64(statement, 7);
-		r = read_meta(statement, &ret_row->meta);
+		r = kv_sql_read_meta(statement, &ret_row->meta);
 	} else {
 		r = store_thread_errno(r);
 	}
@@ -176,17 +164,17 @@ static int find(struct kv_sql *sql, struct bytes key, struct row *ret_row)
 	return r;
 }
 
-static int read_number(struct kv_sql *sql, enum statement which, uint64_t *ret_number)
+static int read_number(struct kv_sql *sql, enum kv_sql_statement which, uint64_t *ret_number)
 {
 	int r;
-	sqlite3_stmt *statement = take(sql, which, &r);
+	sqlite3_stmt *statement = kv_sql_take(sql, which, &r);
 
 	if (!statement)
 		return r;
 	r = sqlite3_step(statement);
 	if (r == SQLITE_ROW) {
 		*ret_number = (uint64_t)sqlite3_column_int64(statement, 0);
-		/* An UPDATE is done only when it has been stepped to its end. */
+		/* An KV_SQL_UPDATE is done only when it has been stepped to its end. */
 		r = sqlite3_step(statement);
 	}
 	sqlite3_reset(statement);
@@ -195,7 +183,7 @@ static int read_number(struct kv_sql *sql, enum statement which, uint64_t *ret_n
 
 int kv_sql_version(struct kv_sql *sql, uint64_t *ret_version)
 {
-	return read_number(sql, READ_VERSION, ret_version);
+	return read_number(sql, KV_SQL_READ_VERSION, ret_version);
 }
 
 /* --- what each writer has --------------------------------------------------------------------- */
@@ -212,13 +200,13 @@ static int count_writer(struct kv_sql *sql, const char *writer, int64_t entries,
 
 	if (entries == 0 && bytes == 0)
 		return 0;
-	statement = take(sql, COUNT_WRITER, &r);
+	statement = kv_sql_take(sql, KV_SQL_COUNT_WRITER, &r);
 	if (!statement)
 		return r;
 	sqlite3_bind_text(statement, 1, writer, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 2, entries);
 	sqlite3_bind_int64(statement, 3, bytes);
-	return finish(statement);
+	return kv_sql_finish(statement);
 }
 
 /* May it have what it has now? */
@@ -226,7 +214,7 @@ static int check_writer(struct kv_sql *sql, const char *writer, uint64_t max_ent
 			uint64_t max_bytes)
 {
 	int r;
-	sqlite3_stmt *statement = take(sql, READ_WRITER, &r);
+	sqlite3_stmt *statement = kv_sql_take(sql, KV_SQL_READ_WRITER, &r);
 
 	if (!statement)
 		return r;
@@ -255,12 +243,12 @@ static int add_change(struct kv_sql *sql, struct kv_changes *changes, enum kv_ch
 	change->kind = kind;
 	change->meta = *meta;
 	change->meta.changed_ns = now_ns;
-	r = read_number(sql, RAISE_VERSION, &change->meta.version);
+	r = read_number(sql, KV_SQL_RAISE_VERSION, &change->meta.version);
 	if (r < 0)
 		return r;
 	changes->n++;
 	*ret_meta = &change->meta;
-	return 0;
+	return kv_sql_log_add(sql, change);
 }
 
 /* Takes the row out. */
@@ -273,11 +261,11 @@ static int remove_row(struct kv_sql *sql, struct kv_changes *changes, enum kv_ch
 
 	if (r < 0)
 		return r;
-	statement = take(sql, DELETE, &r);
+	statement = kv_sql_take(sql, KV_SQL_DELETE, &r);
 	if (!statement)
 		return r;
 	sqlite3_bind_int64(statement, 1, row->id);
-	r = finish(statement);
+	r = kv_sql_finish(statement);
 	row->id = 0;
 	return r < 0 ? r : count_writer(sql, row->meta.from, -1, -weight(&row->meta));
 }
@@ -296,18 +284,18 @@ static int find_now(struct kv_sql *sql, struct bytes key, int64_t now_ns, struct
 int kv_sql_get(struct kv_sql *sql, struct bytes key, int64_t now_ns, struct kv_meta *ret_meta,
 	       uint8_t **ret_value)
 {
-	enum statement which = ret_value ? FIND_VALUE : FIND;
+	enum kv_sql_statement which = ret_value ? KV_SQL_FIND_VALUE : KV_SQL_FIND;
 	uint8_t *value = NULL;
 	size_t size;
 	int r;
-	sqlite3_stmt *statement = take(sql, which, &r);
+	sqlite3_stmt *statement = kv_sql_take(sql, which, &r);
 
 	if (!statement)
 		return r;
-	bind_bytes(statement, 1, key);
+	kv_sql_bind_bytes(statement, 1, key);
 	r = sqlite3_step(statement);
 	if (r == SQLITE_ROW)
-		r = read_meta(statement, ret_meta);
+		r = kv_sql_read_meta(statement, ret_meta);
 	else
 		r = r == SQLITE_DONE ? -ENOENT : store_thread_errno(r);
 	if (r == 0 && is_over(ret_meta, now_ns))
@@ -360,19 +348,19 @@ static int check_conditions(const struct kv_sql_set *set, const struct row *row)
 	return (set->flags & KV_KEEP_VALUE) && !row->id ? -ENOENT : 0;
 }
 
-static int store_row(struct kv_sql *sql, enum statement which, const struct kv_meta *meta,
+static int store_row(struct kv_sql *sql, enum kv_sql_statement which, const struct kv_meta *meta,
 		     int64_t id, struct bytes value)
 {
 	int r;
-	sqlite3_stmt *statement = take(sql, which, &r);
+	sqlite3_stmt *statement = kv_sql_take(sql, which, &r);
 
 	if (!statement)
 		return r;
-	bind_meta(statement, meta);
-	bind_bytes(statement, 8, value);
+	kv_sql_bind_meta(statement, meta);
+	kv_sql_bind_bytes(statement, 8, value);
 	if (id)
 		sqlite3_bind_int64(statement, 9, id);
-	return finish(statement);
+	return kv_sql_finish(statement);
 }
 
 /* The entry's new state, before it has a version. */
@@ -402,9 +390,9 @@ static int write_entry(struct kv_sql *sql, const struct kv_sql_set *set, const s
 	if (r < 0)
 		return r;
 	r = store_row(sql,
-		      !row->id                     ? INSERT
-		      : set->flags & KV_KEEP_VALUE ? UPDATE_TIMES
-						   : UPDATE,
+		      !row->id                     ? KV_SQL_INSERT
+		      : set->flags & KV_KEEP_VALUE ? KV_SQL_UPDATE_TIMES
+						   : KV_SQL_UPDATE,
 		      meta, row->id, value);
 	if (r == 0 && row->id && strcmp(row->meta.from, set->from) == 0)
 		return count_writer(sql, set->from, 0, weight(meta) - weight(&row->meta));
@@ -475,7 +463,7 @@ static int move_row(struct kv_sql *sql, const struct row *row, struct bytes new_
 	state.key_size = (uint16_t)new_key.size;
 	r = add_change(sql, changes, KV_SET_CHANGE, &state, now_ns, &meta);
 	if (r == 0)
-		r = store_row(sql, MOVE, meta, row->id, (struct bytes){0});
+		r = store_row(sql, KV_SQL_MOVE, meta, row->id, (struct bytes){0});
 	if (r == 0)
 		r = count_writer(sql, state.from, 0, weight(meta) - weight(&row->meta));
 	*ret_meta = *meta;
@@ -486,12 +474,12 @@ static int move_row(struct kv_sql *sql, const struct row *row, struct bytes new_
 static int drop_replaced(struct kv_sql *sql, const struct row *row)
 {
 	int r;
-	sqlite3_stmt *statement = take(sql, DELETE, &r);
+	sqlite3_stmt *statement = kv_sql_take(sql, KV_SQL_DELETE, &r);
 
 	if (!statement)
 		return r;
 	sqlite3_bind_int64(statement, 1, row->id);
-	r = finish(statement);
+	r = kv_sql_finish(statement);
 	return r < 0 ? r : count_writer(sql, row->meta.from, -1, -weight(&row->meta));
 }
 
@@ -522,41 +510,6 @@ int kv_sql_rename(struct kv_sql *sql, struct bytes key, struct bytes new_key, bo
 	return r;
 }
 
-/* --- lists ------------------------------------------------------------------------------------ */
-
-int kv_sql_list(struct kv_sql *sql, struct bytes prefix, struct bytes after, int64_t now_ns)
-{
-	uint8_t end[OPS_KV_KEY_MAX + 1];
-	int r;
-	sqlite3_stmt *statement = take(sql, LIST, &r);
-
-	if (!statement)
-		return r;
-	if (prefix.size > 0)
-		memcpy(end, prefix.data, prefix.size);
-	end[prefix.size] = 0xff; /* no UTF-8 has it: behind all that begin so */
-	bind_bytes(statement, 1, after);
-	bind_bytes(statement, 2, prefix);
-	sqlite3_bind_blob(statement, 3, end, (int)prefix.size + 1, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(statement, 4, now_ns);
-	return 0;
-}
-
-int kv_sql_list_next(struct kv_sql *sql, struct kv_meta *ret_meta)
-{
-	int r = sqlite3_step(sql->statements[LIST]);
-
-	if (r == SQLITE_ROW)
-		return read_meta(sql->statements[LIST], ret_meta);
-	return r == SQLITE_DONE ? -ENOENT : store_thread_errno(r);
-}
-
-void kv_sql_list_end(struct kv_sql *sql)
-{
-	sqlite3_reset(sql->statements[LIST]);
-	sqlite3_clear_bindings(sql->statements[LIST]);
-}
-
 /* --- what is over ----------------------------------------------------------------------------- */
 
 /* Rare: prepared each time. */
@@ -564,7 +517,7 @@ static int find_expiring(struct kv_sql *sql, struct row *ret_row)
 {
 	sqlite3_stmt *statement;
 	int r = sqlite3_prepare_v2(sql->db,
-				   "SELECT " COLUMNS ", id FROM kv WHERE expires_ns > 0"
+				   "SELECT " KV_SQL_COLUMNS ", id FROM kv WHERE expires_ns > 0"
 				   " ORDER BY expires_ns LIMIT 1",
 				   -1, &statement, NULL);
 
@@ -573,7 +526,7 @@ static int find_expiring(struct kv_sql *sql, struct row *ret_row)
 		r = sqlite3_step(statement);
 	if (r == SQLITE_ROW) {
 		ret_row->id = sqlite3_column_int64(statement, 7);
-		r = read_meta(statement, &ret_row->meta);
+		r = kv_sql_read_meta(statement, &ret_row->meta);
 	} else {
 		r = store_thread_errno(r);
 	}

@@ -13,8 +13,9 @@
 #include "proto/identity.h"
 #include "proto/ops_peer.h"
 
-#define KV_SQL_STATEMENTS 12
-#define KV_SQL_CHANGES    2 /* of one operation, at most */
+#define KV_SQL_STATEMENTS 14
+#define KV_SQL_CHANGES    2     /* of one operation, at most */
+#define KV_SQL_LOG_MAX    65536 /* changes that are kept, and a few more */
 
 /* A connection's prepared statements. Zero-initialised but for db; on the connection's thread only,
  * which finalises them when it ends. */
@@ -80,5 +81,9 @@ void kv_sql_list_end(struct kv_sql *sql);
 int kv_sql_expire(struct kv_sql *sql, int64_t now_ns, struct kv_changes *ret_changes);
 /* When the next one's time is over; 0: none has one. */
 int kv_sql_next_expiry(struct kv_sql *sql, int64_t *ret_ns);
+/* Tells of the changes that are kept, in the order of their versions. `each` may return -errno,
+ * which ends it. */
+int kv_sql_log_each(struct kv_sql *sql, int (*each)(void *arg, const struct kv_change_made *change),
+		    void *arg);
 
 #endif

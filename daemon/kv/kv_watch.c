@@ -126,9 +126,8 @@ static void on_ready(void *arg, int error)
 		pump(watcher);
 }
 
-void kv_watch_on_soon(uv_timer_t *timer)
+void kv_watch_tell(struct kv *kv)
 {
-	struct kv *kv = timer->data;
 	struct kv_watcher *watcher, *next;
 
 	for (watcher = TAILQ_FIRST(&kv->watchers); watcher; watcher = next) {
