@@ -12,16 +12,18 @@
 #include "ctl/kv_text.h"
 #include "ctl/terminal.h"
 
-/* --- a change, on one machine or on all ------------------------------------------------------- */
+/* --- on one machine or on all ------------------------------------------------------- */
 
-/* What is to be done on a machine: 0 or -errno and a reason. *ret_entry is JSON to be printed. */
+/* What is to be done on a machine, mostly a change: 0 or -errno and a reason. *ret_entry is JSON to
+ * be printed. */
 struct change {
 	const struct context *context;
 	struct remote *remote;
 	int (*apply)(struct change *change, const char *peer, json_t **ret_entry,
 		     const char **ret_reason);
 	struct args_kv_set set;
-	json_t *names; /* with --json */
+	json_t *names;     /* with --json */
+	struct kv_got got; /* of get: the last one */
 };
 
 static int apply_set(struct change *change, const char *peer, json_t **ret_entry,
@@ -65,6 +67,58 @@ static int apply_mv(struct change *change, const char *peer, json_t **ret_entry,
 	return r;
 }
 
+static json_t *entry_with_value(const struct kv_got *got, const json_t *names)
+{
+	json_t *entry = kv_text_entry(&got->entry, names);
+
+	if (entry && kv_text_add_value(entry, (struct bytes){got->value.data, got->value.size}) < 0)
+		return NULL;
+	return entry;
+}
+
+static int apply_get(struct change *change, const char *peer, json_t **ret_entry,
+		     const char **ret_reason)
+{
+	struct kv_got *got = &change->got;
+	int r = kv_client_get(change->remote, peer, change->context->arguments.words[0], got);
+
+	*ret_reason = got->reason;
+	if (r == 0 && change->context->json)
+		*ret_entry = entry_with_value(got, change->names);
+	return r;
+}
+
+/* The value of one machine of all, each line behind its name. */
+static void print_value(const struct context *context, const char *name, const struct kv_got *got)
+{
+	const char *text = got->value.size > 0 ? (const char *)got->value.data : "";
+	size_t left = got->value.size;
+
+	do {
+		const char *end = left > 0 ? memchr(text, '\n', left) : NULL;
+		size_t n = end ? (size_t)(end - text) : left;
+		char *escaped = terminal_escape(text, n);
+
+		fprintf(context->out, "%s: %s\n", name, escaped ? escaped : "?");
+		free(escaped);
+		text += n + !!end;
+		left -= n + !!end;
+	} while (left > 0);
+}
+
+/* For people. A value is data; that there is none is talk. */
+static void print_result(const struct change *change, const char *name, int r, const char *reason)
+{
+	const struct context *context = change->context;
+
+	if (change->apply != apply_get)
+		fprintf(context->out, "%s: %s\n", name, r < 0 ? reason : "ok");
+	else if (r < 0)
+		context_fail(context, "%s: %s", name, reason);
+	else
+		print_value(context, name, &change->got);
+}
+
 /* One machine of all: what became of it goes to `results`. */
 static int apply_to(struct change *change, const char *peer, const char *name, json_t *results)
 {
@@ -77,8 +131,7 @@ static int apply_to(struct change *change, const char *peer, const char *name, j
 		reason = strerror(-r);
 	escaped = terminal_escape(reason, strlen(reason));
 	if (!change->context->json)
-		fprintf(change->context->out, "%s: %s\n", name,
-			r < 0 ? escaped ? escaped : "failed" : "ok");
+		print_result(change, name, r, escaped ? escaped : "failed");
 	result = json_pack("{s:s, s:b}", "peer", name, "ok", r == 0);
 	if (r < 0)
 		json_object_set_new(result, "error", json_string(escaped ? escaped : ""));
@@ -160,6 +213,7 @@ static int run_change(struct context *context,
 	if (r == CONTEXT_OK)
 		r = apply(&change);
 	json_decref(change.names);
+	kv_got_deinit(&change.got);
 	remote_free(change.remote);
 	return r;
 }
@@ -243,10 +297,8 @@ static int print_json(const struct context *context, struct remote *remote,
 
 	if (r != CONTEXT_OK)
 		return r;
-	entry = kv_text_entry(&got->entry, names);
+	entry = entry_with_value(got, names);
 	json_decref(names);
-	if (entry && kv_text_add_value(entry, (struct bytes){got->value.data, got->value.size}) < 0)
-		entry = NULL;
 	return context_print_json(context, entry);
 }
 
@@ -257,6 +309,8 @@ int cmd_kv_run_get(struct context *context)
 	struct remote *remote;
 	int r, status = CONTEXT_OK;
 
+	if (arguments_has(&context->arguments, "all"))
+		return run_change(context, apply_get, (struct bytes){0}, 0);
 	if (context_connect_remote(context, &remote) != CONTEXT_OK)
 		return CONTEXT_FAILURE;
 	r = kv_client_get(remote, peer, context->arguments.words[0], &got);

@@ -49,6 +49,8 @@
 		.name = "if-absent", .summary = text                                               \
 	}
 
+#define USAGE_GET   "[--peer P | --all] KEY"
+#define OPTIONS_GET OPTIONS(OPTION_PEER, OPTION_ALL("those here and on every peer"))
 #define USAGE_SET                                                                                  \
 	"[--peer P | --all] [--ttl S] [--keep-ttl] [--if-absent] [--if-version N] "                \
 	"KEY VALUE|-|--file FILE"
@@ -178,8 +180,8 @@ const struct command command_table[] = {
      0, 1, cmd_shell_run, .failure = 125},
     {"attach", "PEER JOB", "see a running job or terminal of a peer again, and type into it", NULL,
      2, 2, cmd_shell_run_attach, .failure = 125},
-    {"kv get", "[--peer P] KEY", "a shared value, and nothing else; 1 if there is none",
-     OPTIONS(OPTION_PEER), 1, 1, cmd_kv_run_get},
+    {"kv get", USAGE_GET, "a shared value, and nothing else; 1 if there is none", OPTIONS_GET, 1, 1,
+     cmd_kv_run_get},
     {"kv set", USAGE_SET, "set a shared value", OPTIONS_SET, 1, 2, cmd_kv_run_set},
     {"kv del", USAGE_DEL, "delete a shared value", OPTIONS_DEL, 1, 1, cmd_kv_run_del},
     {"kv list", USAGE_LIST, "the keys of shared values", OPTIONS_LIST, 0, 1, cmd_kv_run_list},
@@ -187,15 +189,15 @@ const struct command command_table[] = {
      OPTIONS(OPTION_PEER, OPTION_ALL("here and on every peer, and say of each how it went"),
 	     OPTION_IF_ABSENT("only if the new key is not there")),
      2, 2, cmd_kv_run_mv},
-    {"kv watch", "[--peer P] [--since N] [PREFIX]", "tell of changes of shared values",
-     OPTIONS(OPTION_PEER, {.name = "since",
-			   .value = "N",
-			   .number = true,
-			   .max = INT64_MAX,
-			   .summary = "of those behind this version, too"}),
+    {"kv watch", "[--peer P | --all] [--since N] [PREFIX]", "tell of changes of shared values",
+     OPTIONS(OPTION_PEER, OPTION_ALL("here and on every peer"),
+	     {.name = "since",
+	      .value = "N",
+	      .number = true,
+	      .max = INT64_MAX,
+	      .summary = "of those behind this version, too"}),
      0, 1, cmd_kv_watch_run},
-    {"context get", "[--peer P] KEY", "the same as 'kv get'", OPTIONS(OPTION_PEER), 1, 1,
-     cmd_kv_run_get},
+    {"context get", USAGE_GET, "the same as 'kv get'", OPTIONS_GET, 1, 1, cmd_kv_run_get},
     {"context set", USAGE_SET, "the same as 'kv set'", OPTIONS_SET, 1, 2, cmd_kv_run_set},
     {"context list", USAGE_LIST, "the same as 'kv list'", OPTIONS_LIST, 0, 1, cmd_kv_run_list},
     {"context delete", USAGE_DEL, "the same as 'kv del'", OPTIONS_DEL, 1, 1, cmd_kv_run_del},
