@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/control_kv_known.h"
 #include "fs/root.h"
 
 #define XATTR_TTL     "user.loopsy.ttl"
@@ -169,40 +170,52 @@ static bool take_key(fuse_req_t req, const struct fs_node *node, struct bytes na
 
 /* --- names of values -------------------------------------------------------------------------- */
 
+static void reply_known(fuse_req_t req, struct fs_node *dir, struct bytes name,
+			const struct kv_entry *entry)
+{
+	struct fs_node *node = control_node_of_value(fs_of(req), dir, name);
+
+	if (node && !control_value_is_ahead(node))
+		control_kv_heard(node, entry);
+	root_reply_entry(req, node);
+}
+
 static void on_lookup(struct control_ask *ask, const struct transport_reply *reply)
 {
 	struct name_ask *name = (struct name_ask *)ask;
 	const struct result_kv_stat *result = reply->result;
 	struct fs_node *dir = name->kv.node, *node;
-	struct fs *fs = ask->peer->fs;
 	fuse_req_t req = control_ask_take(ask);
 
 	if (!req)
 		return;
-	node = node_find_child(fs, dir, name_of(name));
-	/* One that is just being made has no value yet. */
-	if (reply->error == -ENOENT && node && control_value_is_ahead(node)) {
-		root_reply_entry(req, node);
-	} else if (reply->error == -ENOENT || reply->error == -EINVAL) {
-		fuse_reply_err(req, ENOENT);
-	} else if (reply->error) {
-		control_kv_refuse(req, dir, OP_KV_STAT, reply->error);
-	} else {
-		node = control_node_of_value(fs, dir, name_of(name));
-		if (node && !control_value_is_ahead(node))
-			control_kv_heard(node, &result->entry);
-		root_reply_entry(req, node);
+	if (!reply->error) {
+		reply_known(req, dir, name_of(name), &result->entry);
+		return;
 	}
+	node = node_find_child(ask->peer->fs, dir, name_of(name));
+	/* One that is just being made has no value yet. */
+	if (reply->error == -ENOENT && node && control_value_is_ahead(node))
+		root_reply_entry(req, node);
+	else if (reply->error == -ENOENT || reply->error == -EINVAL)
+		fuse_reply_err(req, ENOENT);
+	else
+		control_kv_refuse(req, dir, OP_KV_STAT, reply->error);
 }
 
 void control_kv_lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
 	uint8_t key[OPS_KV_KEY_MAX];
 	struct args_kv_stat args;
+	struct kv_entry known;
 	struct name_ask *ask;
 
 	if (!take_key(req, node, name, key, &args.key))
 		return;
+	if (control_kv_known_find(control_kv_peer(fs_of(req), node), args.key, &known)) {
+		reply_known(req, node, name, &known);
+		return;
+	}
 	ask = new_name_ask(req, node, name, on_lookup);
 	if (ask)
 		control_ask_send(&ask->kv.ask, OP_KV_STAT, &args);
@@ -237,8 +250,10 @@ void control_kv_unlink(fuse_req_t req, struct fs_node *node, struct bytes name)
 	if (!take_key(req, node, name, key, &args.key))
 		return;
 	ask = new_name_ask(req, node, name, on_unlink);
-	if (ask)
-		control_ask_send(&ask->kv.ask, OP_KV_DEL, &args);
+	if (!ask)
+		return;
+	control_kv_known_change(ask->kv.ask.peer, args.key);
+	control_ask_send(&ask->kv.ask, OP_KV_DEL, &args);
 }
 
 static void on_rename(struct control_ask *ask, const struct transport_reply *reply)
@@ -282,6 +297,8 @@ void control_kv_rename(fuse_req_t req, struct fs_node *node, struct bytes name,
 	ask->new_name_size = new_name.size;
 	memcpy(ask->new_name, new_name.data, new_name.size);
 	args.flags = flags & 1 ? KV_IF_ABSENT : 0; /* RENAME_NOREPLACE */
+	control_kv_known_change(ask->kv.ask.peer, args.key);
+	control_kv_known_change(ask->kv.ask.peer, args.new_key);
 	control_ask_send(&ask->kv.ask, OP_KV_RENAME, &args);
 }
 
@@ -346,6 +363,7 @@ void control_kv_create(fuse_req_t req, struct fs_node *node, struct bytes name,
 	create->name.name_size = name.size;
 	memcpy(create->name.name, name.data, name.size);
 	create->info = *info;
+	control_kv_known_change(create->name.kv.ask.peer, args.key);
 	control_ask_send(&create->name.kv.ask, OP_KV_SET, &args);
 }
 
@@ -382,6 +400,7 @@ void control_kv_getattr(fuse_req_t req, struct fs_node *node)
 	uint8_t key[OPS_KV_KEY_MAX];
 	struct control_kv_ask *ask;
 	struct args_kv_stat args;
+	struct kv_entry known;
 
 	if (!node->parent || control_value_is_ahead(node)) {
 		root_getattr(req, node);
@@ -389,6 +408,11 @@ void control_kv_getattr(fuse_req_t req, struct fs_node *node)
 	}
 	if (!take_own_key(req, node, key, &args.key))
 		return;
+	if (control_kv_known_find(control_kv_peer(fs_of(req), node), args.key, &known)) {
+		control_kv_heard(node, &known);
+		root_getattr(req, node);
+		return;
+	}
 	ask = control_kv_ask_new(req, fs_of(req), node, sizeof(*ask), on_getattr);
 	if (ask)
 		control_ask_send(&ask->ask, OP_KV_STAT, &args);
@@ -433,8 +457,10 @@ static void set(fuse_req_t req, struct fs_node *node, uint64_t flags, uint64_t t
 	if (!take_own_key(req, node, key, &args.key))
 		return;
 	ask = control_kv_ask_new(req, fs_of(req), node, sizeof(*ask), done);
-	if (ask)
-		control_ask_send(&ask->ask, OP_KV_SET, &args);
+	if (!ask)
+		return;
+	control_kv_known_change(ask->ask.peer, args.key);
+	control_ask_send(&ask->ask, OP_KV_SET, &args);
 }
 
 /* touch sets the value to what it is: its time is that of the change. A size of 0 is an empty

@@ -1,9 +1,11 @@
-/* kv/ as it is listed: all keys as of opendir, asked for page by page. */
+/* kv/ as it is listed: all keys as of opendir, asked for page by page. What is said of each is kept
+ * for those who ask next (control_kv_known.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/control_kv.h"
+#include "fs/control_kv_known.h"
 #include "fs/control_kv_list.h"
 #include "fs/name_hash.h"
 
@@ -19,6 +21,8 @@ struct kv_handle {
 struct list_ask {
 	struct control_kv_ask kv;
 	struct kv_handle *handle; /* NULL: handed on */
+	struct kv_known *known;   /* that is filled; with the handle */
+	uint64_t version;         /* of the first page */
 	bool is_first;
 };
 
@@ -37,18 +41,21 @@ void control_kv_list_free_handles(struct fs *fs)
 {
 	while (fs->kv_handles)
 		free_handle(fs->kv_handles);
+	control_kv_known_free_all(fs);
 }
 
 static void release_list(struct control_ask *ask)
 {
 	struct list_ask *list = (struct list_ask *)ask;
 
+	if (list->handle)
+		control_kv_known_free(list->known);
 	free_handle(list->handle);
 	node_drop(ask->peer->fs, list->kv.node);
 }
 
 /* Keys whose names are too long are left out: they are loopsyctl's only. */
-static int add_page(struct kv_handle *handle, const struct result_kv_list *result,
+static int add_page(const struct list_ask *list, const struct result_kv_list *result,
 		    uint8_t ret_last[OPS_KV_KEY_MAX], size_t *ret_last_size)
 {
 	struct list entries = result->entries;
@@ -62,15 +69,17 @@ static int add_page(struct kv_handle *handle, const struct result_kv_list *resul
 			return -EPROTO;
 		n = control_kv_name(entry.key, name);
 		if (n > 0)
-			r = buffer_append(&handle->names, name, (size_t)n + 1);
+			r = buffer_append(&list->handle->names, name, (size_t)n + 1);
+		control_kv_known_add(list->known, &entry);
 		memcpy(ret_last, entry.key.data, entry.key.size);
 		*ret_last_size = entry.key.size;
 	}
 	return r;
 }
 
+/* The page behind `after`; `version` is the first one's. */
 static void send_page(fuse_req_t req, struct fs_node *node, struct kv_handle *handle,
-		      struct bytes after);
+		      struct kv_known *known, struct bytes after, uint64_t version);
 
 static void on_list(struct control_ask *ask, const struct transport_reply *reply)
 {
@@ -86,11 +95,11 @@ static void on_list(struct control_ask *ask, const struct transport_reply *reply
 	/* What was closed just now is still on its way. */
 	if (req && list->is_first && ask->peer->control.n_setting > 0) {
 		list->handle = NULL;
-		send_page(req, list->kv.node, handle, (struct bytes){0});
+		send_page(req, list->kv.node, handle, list->known, (struct bytes){0}, 0);
 		return;
 	}
 	if (!error)
-		error = add_page(handle, result, last, &last_size);
+		error = add_page(list, result, last, &last_size);
 	if (!req)
 		return;
 	if (error) {
@@ -98,23 +107,32 @@ static void on_list(struct control_ask *ask, const struct transport_reply *reply
 		return;
 	}
 	list->handle = NULL;
-	if (result->rest && last_size > 0)
-		send_page(req, list->kv.node, handle, (struct bytes){last, last_size});
-	else if (fuse_reply_open(req, &info))
+	if (list->is_first)
+		list->version = result->version;
+	if (result->rest && last_size > 0) {
+		send_page(req, list->kv.node, handle, list->known, (struct bytes){last, last_size},
+			  list->version);
+		return;
+	}
+	control_kv_known_filled(list->known, list->version);
+	if (fuse_reply_open(req, &info))
 		free_handle(handle);
 }
 
 static void send_page(fuse_req_t req, struct fs_node *node, struct kv_handle *handle,
-		      struct bytes after)
+		      struct kv_known *known, struct bytes after, uint64_t version)
 {
 	struct args_kv_list args = {.after = after, .limit = OPS_KV_PAGE_MAX};
 	struct list_ask *list = control_kv_ask_new(req, fs_of(req), node, sizeof(*list), on_list);
 
 	if (!list) {
+		control_kv_known_free(known);
 		free_handle(handle);
 		return;
 	}
 	list->handle = handle;
+	list->known = known;
+	list->version = version;
 	list->is_first = after.size == 0;
 	list->kv.ask.release = release_list;
 	control_ask_send(&list->kv.ask, OP_KV_LIST, &args);
@@ -123,7 +141,7 @@ static void send_page(fuse_req_t req, struct fs_node *node, struct kv_handle *ha
 void control_kv_list_open(fuse_req_t req, struct fs_node *node)
 {
 	struct fs *fs = fs_of(req);
-	const struct fs_peer *peer = control_kv_peer(fs, node);
+	struct fs_peer *peer = control_kv_peer(fs, node);
 	struct kv_handle *handle;
 
 	if (!peer || !peer->transport) {
@@ -141,7 +159,7 @@ void control_kv_list_open(fuse_req_t req, struct fs_node *node)
 	if (handle->next)
 		handle->next->prev = handle;
 	fs->kv_handles = handle;
-	send_page(req, node, handle, (struct bytes){0});
+	send_page(req, node, handle, control_kv_known_new(peer), (struct bytes){0}, 0);
 }
 
 /* The names with `.` and `..` before them; a name's offset is that of what comes behind it. */

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "fs/control_kv.h"
+#include "fs/control_kv_known.h"
 #include "fs/root.h"
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -336,6 +337,7 @@ static void send_next(fuse_req_t req, struct fs *fs, struct fs_node *node, struc
 	set->is_last = left <= OPS_IO_MAX;
 	if (set->is_last) {
 		args.value = rest;
+		control_kv_known_change(setting->peer, args.key);
 		control_ask_send(&set->kv.ask, OP_KV_SET, &args);
 	} else {
 		rest.size = OPS_IO_MAX;

@@ -22,6 +22,7 @@ struct dir_handle;
 struct control_handle;
 struct jobs_handle;
 struct kv_handle;
+struct kv_known;
 struct control_errors;
 struct control_ring;
 
@@ -80,6 +81,7 @@ struct fs {
 	struct control_handle *control_handles;
 	struct jobs_handle *jobs_handles;
 	struct kv_handle *kv_handles;
+	struct kv_known *kv_known; /* what they say of each key */
 	struct fs_peer *self; /* the local machine, for its kv/; in no directory. NULL: none */
 	struct control_errors *errors;
 	struct control_ring *events; /* of all peers */

@@ -9,6 +9,7 @@
 #include "fs/peer_call_args.h"
 #include "fs_fake_files.h"
 #include "fs_fake_jobs.h"
+#include "fs_fake_kv.h"
 
 struct transport_call {
 	struct fs_fake *fake;
@@ -25,6 +26,7 @@ struct transport_call {
 	uint64_t n_entries; /* sent with their attributes */
 	uint64_t under_way;
 	struct fs_fake_job_call job;
+	size_t kv_at; /* of KV_WATCH */
 };
 
 /* --- the tree --------------------------------------------------------------------------------- */
@@ -504,7 +506,12 @@ static bool is_of_jobs(const struct transport_call *call)
 	return call->op >= OP_JOB_START && call->op <= OP_JOB_EVENTS;
 }
 
-/* The same for a call about jobs. */
+static bool is_of_kv(const struct transport_call *call)
+{
+	return call->op >= OP_KV_GET && call->op <= OP_KV_WATCH;
+}
+
+/* The same for a call about jobs or values. */
 static bool answer_job_call(struct transport_call *call, unsigned *n)
 {
 	struct fs_fake *fake = call->fake;
@@ -513,7 +520,10 @@ static bool answer_job_call(struct transport_call *call, unsigned *n)
 	struct buffer scratch = {0};
 
 	reply.error = call->is_cancelled && !fake->ignores_cancel ? -EINTR : fake->error[call->op];
-	if (!reply.error)
+	if (!reply.error && is_of_kv(call))
+		reply.error =
+		    fs_fake_kv_answer(fake, call->op, call->args, &result, &call->kv_at, &scratch);
+	else if (!reply.error)
 		reply.error =
 		    fs_fake_job_answer(fake, call->op, call->args, &result, &call->job, &scratch);
 	if (fake->lie)
@@ -521,7 +531,8 @@ static bool answer_job_call(struct transport_call *call, unsigned *n)
 	if (reply.error == -EINPROGRESS)
 		return true;
 	reply.result = reply.error ? NULL : &result;
-	call->is_streaming = reply.more = !reply.error && call->job.is_stream;
+	call->is_streaming = reply.more =
+	    !reply.error && (call->job.is_stream || call->op == OP_KV_WATCH);
 	fake->n_streams += reply.more;
 	call->handler->reply(call->arg, &reply);
 	buffer_deinit(&scratch);
@@ -546,8 +557,12 @@ static bool stream_job_on(struct transport_call *call, unsigned *n)
 		struct buffer data = {0};
 		size_t room = fake->credit - call->under_way;
 
-		more = fs_fake_job_next(fake, &call->job, room < fake->batch ? room : fake->batch,
-					&channel, &data);
+		if (is_of_kv(call))
+			more = fs_fake_kv_next(fake, &call->kv_at, &data);
+		else
+			more = fs_fake_job_next(fake, &call->job,
+						room < fake->batch ? room : fake->batch, &channel,
+						&data);
 		if (more > 0) {
 			call->under_way += data.size;
 			if (call->under_way > fake->most_streamed)
@@ -647,9 +662,10 @@ unsigned fs_fake_pump(struct fs_fake *fake)
 
 		next = calls->next;
 		calls->next = NULL;
-		if (is_of_jobs(calls)) {
+		if (is_of_jobs(calls) || is_of_kv(calls)) {
 			if (calls->is_gone && calls->is_streaming) {
-				fs_fake_job_gone(&calls->job);
+				if (is_of_jobs(calls))
+					fs_fake_job_gone(&calls->job);
 				fake->n_streams--;
 			} else if (calls->is_streaming) {
 				lives = stream_job_on(calls, &n);
@@ -683,7 +699,7 @@ void fs_fake_link_lost(struct fs_fake *fake)
 	struct transport_call **at = &fake->calls, *call;
 
 	while ((call = *at)) {
-		if (!is_of_jobs(call) || !call->is_streaming || call->is_gone) {
+		if (!(is_of_jobs(call) || is_of_kv(call)) || !call->is_streaming || call->is_gone) {
 			at = &call->next;
 			continue;
 		}
@@ -712,7 +728,7 @@ void fs_fake_session_new(struct fs_fake *fake)
 	fake->listener->session_new(fake->listener_arg, fake->uid, fake->uid);
 	for (; calls; calls = next) {
 		next = calls->next;
-		fake->n_streams -= is_of_jobs(calls) && calls->is_streaming;
+		fake->n_streams -= (is_of_jobs(calls) || is_of_kv(calls)) && calls->is_streaming;
 		if (!calls->is_gone && calls->is_streaming)
 			calls->handler->end(calls->arg, 0, -ENOTCONN);
 		else if (!calls->is_gone)
@@ -765,6 +781,7 @@ struct fs_fake *fs_fake_new(void)
 void fs_fake_free(struct fs_fake *fake)
 {
 	fs_fake_jobs_free(fake);
+	fs_fake_kv_free(fake);
 	while (fake->calls) {
 		struct transport_call *call = fake->calls;
 

@@ -68,7 +68,8 @@ struct fs_fake {
 	/* jobs (fs_fake_jobs.c) */
 	struct fs_fake_job *jobs; /* newest first */
 	struct buffer job_events; /* encoded, to be told */
-	unsigned n_streams;       /* of jobs: open now */
+	unsigned n_streams;       /* of jobs and values: open now */
+	struct fs_fake_kv *kv;    /* values (fs_fake_kv.c) */
 	uint64_t rtt_us;          /* what measure says */
 	unsigned n_whole;         /* OPENs answered with the content */
 	uint64_t bytes_asked;     /* of READs */
