@@ -1,6 +1,8 @@
 """Two paired machines, which most tests begin with, and trees to compare."""
 from lib.hosts import pair
 
+BALLAST = "ballast" # of 6 MiB, on small disks: without it, there is room again
+
 # Everything that a listing shows of a tree, one entry per NUL.
 LISTING = r'''cd "$1" && find . -mindepth 1 ! -name .loopsy -printf '%P %y %m %n %s %T@ %l\0' | LC_ALL=C sort -z | tr '\0\n' '\n?' '''
 CONTENTS = r'''cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum --zero | tr '\0\n' '\n?' '''
@@ -20,6 +22,26 @@ def two(t, *start, conf=""):
         host.start("--port", "0", *start)
     pair(desk, lap)
     return desk, lap
+
+
+def small_tmpfs(host, directory):
+    """A disk of the host's own: some MiB."""
+    host.sh('mkdir -p "$1"', directory)
+    host.run("mount", "-t", "tmpfs", "-o", f"size=16m,mode=700,uid={host.user},gid={host.user}", "tmpfs",
+             directory, root=True, check=True)
+    host.sh('head -c 6M /dev/zero >"$1/$2"', directory, BALLAST)
+
+
+def small_ext4(host, directory):
+    """The same as a real file system, in a file. None, or why that cannot be here."""
+    image = f"{host.directory}/disk"
+    host.sh('mkdir -p "$1"', directory)
+    made = host.run("sh", "-c", 'truncate -s 24M "$1" && mkfs.ext4 -q -F -m 0 "$1" && mount -o loop "$1" "$2" && '
+                    'chown "$3:$3" "$2" && chmod 700 "$2"', "sh", image, directory, str(host.user), root=True)
+    if made.returncode:
+        return f"no loop device: {made.stderr}"
+    host.sh('head -c 6M /dev/zero >"$1/$2"', directory, BALLAST)
+    return None
 
 
 def three(t):
