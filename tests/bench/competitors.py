@@ -3,7 +3,8 @@ runs programs on desk, or both.
 
 name   a word, for files and --only      text   the head of its column
 root   where desk's home is on lap       build  of loopsy
-about  FILES, PROGRAMS: what it can do   commands  for PROGRAMS: see programs.py
+about  FILES, PROGRAMS, VALUES: what it can do   commands  for work.py's parts: see there
+rows   of what is no such thing, but a limit of those that are: {work: rows that its figure is for}
 """
 import os
 import shutil
@@ -11,16 +12,31 @@ import signal
 
 from harness import Host, pair, wait_until
 from network import PORTS
-from rows import FILES, PROGRAMS
+from rows import FILES, KV_FEW, KV_MANY, PROGRAMS, VALUES
 
 # The caches last, the cipher is the fastest, and there are connections to spare.
 TUNED = "kernel_cache,cache_timeout=60,entry_timeout=60,attr_timeout=60,max_conns=4," \
         "Ciphers=aes128-gcm@openssh.com"
 
 
+# The versions go on behind those that were given.
+LOAD_VALUES = '''import os, sqlite3, sys
+db, n = sqlite3.connect(sys.argv[1]), int(sys.argv[2])
+first = db.execute("SELECT version FROM kv_state").fetchone()[0] + 1
+db.execute("DELETE FROM kv")
+db.execute("DELETE FROM kv_writer")
+db.executemany("INSERT INTO kv (key, version, size, writer, created_ns, changed_ns, expires_ns, value)"
+               " VALUES (?, ?, 64, 'x', 1, 1, 0, ?)",
+               ((b"key-%06d" % i, first + i, os.urandom(64)) for i in range(n)))
+db.execute("INSERT INTO kv_writer VALUES ('x', ?, ?)", (n, n * (64 + 10)))
+db.execute("UPDATE kv_state SET version = ?", (first + n,))
+db.commit()
+'''
+
+
 class Loopsy:
     """Two daemons of its own, in the sandboxes of desk and lap. lap dials, desk cannot."""
-    about = {FILES, PROGRAMS}
+    about, rows = {FILES, PROGRAMS, VALUES}, {}
 
     def __init__(self, network, name, text, build):
         self.name, self.text, self.build = name, text, build
@@ -36,6 +52,9 @@ class Loopsy:
             "exec": loopsyctl + ["exec", self.peer, "--"],
             "shell": loopsyctl + ["shell", self.peer, "--new"],
             "copy": ["dd", f"if={self.root}/big", "bs=1M", "iflag=nocache", "status=none"],
+            "ctl": f"{self.lap.loopsy_home}/run/ctl.sock",
+            "desk_ctl": f"{self.desk.loopsy_home}/run/ctl.sock",
+            "peer": self.peer,
         }
         self.unmount()
 
@@ -45,6 +64,11 @@ class Loopsy:
                    address=host.address)
         own.home, own.build = host.home, build
         return own
+
+    def load_values(self, n):
+        """desk has so many, and no others; into its store, which takes long otherwise."""
+        self.desk.run("python3", "-c", LOAD_VALUES, f"{self.desk.loopsy_home}/state/loopsy.db", n,
+                      check=True, timeout=600)
 
     def mount(self):
         self.desk.start()
@@ -60,7 +84,7 @@ class Loopsy:
 
 
 class Sshfs:
-    build, about, commands = None, {FILES}, {}
+    build, about, commands, rows = None, {FILES}, {}, {}
 
     def __init__(self, network, sshd, name, text, options):
         self.lap, self.name, self.text = network.lap, name, text
@@ -89,7 +113,7 @@ class Sshfs:
 class Ssh:
     """Sessions through a master that is a process of its own. None of them could do without: the
     only way that they have besides is a program that fails."""
-    build, about, root = None, {PROGRAMS}, "/"
+    build, about, root, rows = None, {PROGRAMS}, "/", {}
 
     def __init__(self, network, sshd, name, text, options):
         self.lap, self.name, self.text = network.lap, name, text
@@ -158,7 +182,7 @@ class Sshd:
 class Tls:
     """No file system: what one TLS connection can do is the limit of those that are."""
     name, text, build, about, commands = "tls", "TLS", None, {FILES}, {}
-    rows = {"read": "read_cold", "write": "write", "random": "random_1"} # work: its row
+    rows = {"read": ["read_cold"], "write": ["write"], "random": ["random_1"]}
 
     def __init__(self, network):
         self.lap, self.server = network.lap, f"{network.address}:{PORTS['tls']}"
@@ -168,17 +192,46 @@ class Tls:
         assert self.process.read_line() == "ready", self.process.error_text()
 
     def measure(self, work, sizes):
-        """(row, amount, seconds, CPU seconds) of what is comparable."""
+        """(amount, seconds, CPU seconds) of what is comparable."""
         what, amount = {"read": ("read", sizes.mib), "write": ("write", sizes.mib),
                         "random": ("ping", 1000000)}[work]
         seconds = sizes.random_seconds if what == "ping" else sizes.rate_seconds
         done = self.lap.run(self.program, what, self.server, amount, seconds, check=True,
                             timeout=600)
         amount, seconds, cpu = done.stdout.split()
-        return self.rows[work], float(amount), float(seconds), float(cpu)
+        return float(amount), float(seconds), float(cpu)
 
     def end(self):
         self.process.end()
+
+
+APPEND = '''import os, sys, time
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+began, n = time.monotonic(), 0
+while time.monotonic() < began + float(sys.argv[2]):
+    os.write(file, bytes(100))
+    os.fsync(file)
+    n += 1
+print(n, time.monotonic() - began, sum(os.times()[:2]))
+'''
+
+
+class Disk:
+    """How often desk's disk flushes what little was written: a value that was set is there."""
+    name, text, build, about, commands = "disk", "flushes of the disk", None, {VALUES}, {}
+    rows = {work: [step for step in steps if "_set_" in step]
+            for work, steps in (("kv_few", KV_FEW), ("kv_many", KV_MANY))}
+
+    def __init__(self, network):
+        self.desk = network.desk
+
+    def measure(self, work, sizes):
+        done = self.desk.run("python3", "-c", APPEND, f"{self.desk.directory}/appended",
+                             sizes.values_seconds, check=True)
+        return [float(word) for word in done.stdout.split()]
+
+    def end(self):
+        pass
 
 
 def make(network, names, builds):
@@ -191,6 +244,7 @@ def make(network, names, builds):
         "sshfs": lambda: Sshfs(network, sshd, "sshfs", "sshfs", ""),
         "tuned": lambda: Sshfs(network, sshd, "tuned", "sshfs, tuned", TUNED),
         "tls": lambda: Tls(network),
+        "disk": lambda: Disk(network),
         "ssh": lambda: Ssh(network, sshd, "ssh", "ssh", []),
         "ssh-gcm": lambda: Ssh(network, sshd, "ssh-gcm", "ssh, AES-GCM",
                                ["Ciphers=aes128-gcm@openssh.com"]),

@@ -26,13 +26,17 @@ class Sizes:
     random_seconds: float = 2
     execs: int = 200          # commands, one after the other
     keys: int = 1000          # likewise
+    few_keys: int = 1000      # shared values
+    many_keys: int = 100000   # likewise
+    values_seconds: float = 2 # for each row of them, and of messages
     cap: float = 60           # after so long a step is given up
     changes_cap: float = 90   # and the waiting for changes
 
 
-QUICK = Sizes(mib=256, small=2000, listing=20000, rate_seconds=4, random_seconds=1, cap=20)
+QUICK = Sizes(mib=256, small=2000, listing=20000, rate_seconds=4, random_seconds=1,
+              values_seconds=1, cap=20)
 SMOKE = Sizes(mib=4, small=60, repository=70, listing=300, rate_seconds=0.5, random_seconds=0.1,
-              execs=3, keys=10, changes_cap=3)
+              execs=3, keys=10, few_keys=10, many_keys=300, values_seconds=0.1, changes_cap=3)
 
 
 class Bench:
@@ -57,7 +61,7 @@ class Bench:
 
     def prepare_repositories(self):
         """Each has used its own before, so git knows the files as they look there."""
-        mounting = [one for one in self.competitors if FILES in one.about and one.name != "tls"]
+        mounting = [one for one in self.competitors if FILES in one.about and not one.rows]
         trees.make_repositories(self.desk, [one.name for one in mounting])
         for competitor in mounting:
             competitor.mount()
@@ -81,9 +85,11 @@ class Bench:
                     self.measure(work, competitor)
 
     def measure(self, work, competitor):
-        if competitor.name == "tls":
+        if competitor.rows:
             if work.name in competitor.rows:
-                self.record(competitor, *competitor.measure(work.name, self.sizes))
+                amount, seconds, cpu = competitor.measure(work.name, self.sizes)
+                for step in competitor.rows[work.name]:
+                    self.record(competitor, step, amount, seconds, cpu)
         elif work.about in competitor.about and not self.is_hopeless(work, competitor):
             self.measure_mounted(work, competitor)
 
@@ -120,6 +126,8 @@ class Bench:
         self.make_place()
         os.sync()
         before = Sample(self.boxes())
+        if work.keys:
+            competitor.load_values(getattr(self.sizes, work.keys))
         competitor.mount()
         try:
             process = self.start(work, competitor)
@@ -147,7 +155,8 @@ class Bench:
         options = {**dataclasses.asdict(self.sizes),
                    "repository": f"repository-{competitor.name}",
                    "tar": f"{self.lap.directory}/sources.tar",
-                   "random_read": f"{self.lap.build}/tests/bench/bin/random_read",
+                   **{name: f"{self.lap.build}/tests/bench/bin/{name}"
+                      for name in ("random_read", "kv_rate", "message_rate")},
                    "big": f"{self.home}/big", **competitor.commands}
         steps = work.steps[:work.last_step(self.chosen)]
         return self.lap.spawn("/usr/bin/python3", f"{HERE}/work.py", work.name, competitor.root,

@@ -1,14 +1,15 @@
 """What is measured: a table of works (one fresh mount each) with their steps, and of rows."""
 
 RATE, SECONDS, LESS = "rate", "seconds", "less" # the more the better; the less the better, twice
-FILES, PROGRAMS = "files", "programs"           # what a work is about; each has a table
+FILES, PROGRAMS, VALUES = "files", "programs", "values" # what a work is about; each has a table
 
 
 class Work:
     """What work.py does in one mount, step after step. Each step has the name of its row."""
 
-    def __init__(self, name, steps, needs, rounds=None, about=FILES):
+    def __init__(self, name, steps, needs, rounds=None, about=FILES, keys=None):
         self.name, self.steps, self.needs, self.about = name, steps, needs, about
+        self.keys = keys # which size says how many shared values there are
         self.rounds = rounds # None: as many as the run has
 
     def last_step(self, chosen):
@@ -27,6 +28,20 @@ class Row:
         self.step = step or name
 
 
+def kv_steps(keys):
+    """{name: (way, what, clients, keys)}"""
+    return {f"kv_{what}_{way}_{clients}_{keys.partition('_')[0]}": (way, what, clients, keys)
+            for way in ("ctl", "file") for what in ("set", "get") for clients in (1, 16)}
+
+
+def kv_text(way, what, clients, keys):
+    how = {"ctl": "`kv {}`", "file": "`kv/` {}"}[way].format(what)
+    return f"{how}, {clients} client{'s' * (clients > 1)}, {{{keys}:,}} keys, per s"
+
+
+KV_FEW, KV_MANY = kv_steps("few_keys"), kv_steps("many_keys")
+KV = {**KV_FEW, **KV_MANY}
+
 WORKS = [
     Work("read", ["read_cold", "read_warm"], ["big"]),
     Work("write", ["write"], []),
@@ -43,6 +58,9 @@ WORKS = [
          rounds=1),
     Work("programs", ["exec", "stdout"], ["big"], about=PROGRAMS),
     Work("terminal", ["echo", "echo_busy"], ["big"], about=PROGRAMS),
+    Work("kv_few", list(KV_FEW), [], about=VALUES, keys="few_keys"),
+    Work("kv_many", list(KV_MANY), [], about=VALUES, keys="many_keys"),
+    Work("messages", ["message"], [], about=VALUES),
 ]
 
 MB, GIB, MS = 1e6, 1 << 30, 1e-3
@@ -81,4 +99,8 @@ ROWS = [
     Row("echo_busy_99", "99 of 100 within, ms", SECONDS, MS, "echo_busy", about=PROGRAMS),
     Row("cpu_stdout", "CPU seconds per GiB written, both sides", LESS, GIB, "stdout", cpu=True,
         about=PROGRAMS),
+    *(Row(name, kv_text(*arguments), RATE, about=VALUES) for name, arguments in KV.items()),
+    Row("message_delivered", "a message, until it is known to be delivered, ms", SECONDS, MS,
+        "message", about=VALUES),
+    Row("message_read", "until it is known to be read, ms", SECONDS, MS, "message", about=VALUES),
 ]

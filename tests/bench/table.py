@@ -1,4 +1,5 @@
 """The results as Markdown."""
+import dataclasses
 import statistics
 
 from rows import LESS, RATE, ROWS, SECONDS
@@ -76,7 +77,7 @@ def line(row, text, kind, values, sizes):
     if all(value is None for value in values):
         return []
     ratios = [ratio(kind, values[0], value) for value in values[1:]]
-    cells = [text.format(repository=sizes.repository, listing=sizes.listing)]
+    cells = [text.format(**dataclasses.asdict(sizes))]
     cells += ["–" if isinstance(value, Capped) and kind == RATE else shown(value)
               for value in values]
     return ["| " + " | ".join(cells + ratios) + " |"]

@@ -14,11 +14,12 @@ import threading
 import time
 
 from programs import Programs
+from values import Values
 
 MIB = 1 << 20
 
 
-class Steps(Programs):
+class Steps(Programs, Values):
     def __init__(self, root, options):
         super().__init__()
         self.root, self.options = root, options
