@@ -115,8 +115,11 @@ int store_open(uv_loop_t *loop, const char *path, struct store **ret_store, stru
 	store = calloc(1, sizeof(*store));
 	if (!store)
 		return -ENOMEM;
+	/* Debian's SQLite overwrites all that is deleted, which takes as much room on the disk
+	 * again: of a full one nothing could be removed. */
 	r = open_db(path, SQLITE_OPEN_READWRITE,
 		    "PRAGMA journal_mode = WAL;"
+		    "PRAGMA secure_delete = FAST;"
 		    "PRAGMA synchronous = FULL;"
 		    "PRAGMA foreign_keys = ON;"
 		    "PRAGMA trusted_schema = OFF;"
