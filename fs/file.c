@@ -18,7 +18,8 @@
 
 /* The flags that the server takes (ops_peer.h). O_DIRECT is ours alone: it says what is cached on
  * this machine, and the server's buffers are not aligned as it wants them. */
-#define FLAGS_SENT (O_ACCMODE | O_APPEND | O_TRUNC | O_EXCL | O_SYNC | O_DSYNC | O_NOATIME)
+#define FLAGS_SENT                                                                                 \
+	(O_ACCMODE | O_APPEND | O_TRUNC | O_EXCL | O_SYNC | O_DSYNC | O_NOATIME | OPS_OPEN_EXECUTE)
 
 /* Of one open: where a file is replaced without end, it fails in the end. */
 #define LOOKS_MAX 20

@@ -236,8 +236,13 @@ enum lock_kind {
 
 /* --- open files ------------------------------------------------------------------------------- */
 
+/* FUSE passes the kernel's __FMODE_EXEC (include/linux/fs.h) in OPEN's flags: the file is opened to
+ * be executed. */
+#define OPS_OPEN_EXECUTE 0x20
+
 /* With content_max above 0 and a regular file of at most that size opened for reading only,
- * `content` is all of it and `whole` is set. */
+ * `content` is all of it and `whole` is set. With OPS_OPEN_EXECUTE, and fs:ids, a caller who may
+ * not read it needs to be one who may execute it. */
 #define RECORD_args_open(F, O, X)                                                                  \
 	F(X, UINT, node, OPS_ANY)                                                                  \
 	F(X, UINT, flags, UINT32_MAX)                                                              \
@@ -344,9 +349,10 @@ enum lock_kind {
 	F(X, PAYLOAD, value, OPS_XATTR_MAX)
 #define RECORD_result_setxattr(F, O, X)
 
-#define RECORD_args_listxattr(F, O, X)   F(X, UINT, node, OPS_ANY)
-#define RECORD_result_listxattr(F, O, X) F(X, PAYLOAD, names, OPS_XATTR_MAX) /* each ends in NUL   \
-									      */
+#define RECORD_args_listxattr(F, O, X) F(X, UINT, node, OPS_ANY)
+#define RECORD_result_listxattr(F, O, X)                                                           \
+	F(X, PAYLOAD, names, OPS_XATTR_MAX) /* each ends in NUL                                    \
+					     */
 
 #define RECORD_args_removexattr(F, O, X)                                                           \
 	F(X, UINT, node, OPS_ANY)                                                                  \

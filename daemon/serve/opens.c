@@ -271,7 +271,15 @@ static int reopen(int path_fd, uint64_t flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Opens what an O_PATH descriptor stands for, as the caller; only ever a regular file. */
+/* On behalf of a caller: the daemon itself may do no more than its user. */
+static bool is_to_be_executed(const struct work *work, uint64_t flags)
+{
+	return work->how == ACTING_CALLER && (flags & OPS_OPEN_EXECUTE) &&
+	       (flags & (O_ACCMODE | O_TRUNC)) == O_RDONLY;
+}
+
+/* Opens what an O_PATH descriptor stands for, as the caller; only ever a regular file. One to be
+ * executed the kernel opens for who may execute it, though not read it: so does the daemon. */
 static int open_object(const struct work *work, int path_fd, uint64_t flags)
 {
 	ACTING acting = ACTING_NULL;
@@ -285,7 +293,13 @@ static int open_object(const struct work *work, int path_fd, uint64_t flags)
 	if (!S_ISREG(st.st_mode))
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
 	error = work_act_to_write(work, &acting);
-	return error < 0 ? error : reopen(path_fd, flags);
+	if (error == 0)
+		error = reopen(path_fd, flags);
+	if (error != -EACCES || !is_to_be_executed(work, flags) ||
+	    faccessat(path_fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+		return error;
+	acting_end(&acting);
+	return reopen(path_fd, flags);
 }
 
 /* All of a small file, read at once, for the reply. `flags` are preadv2's. -EAGAIN if it is not in

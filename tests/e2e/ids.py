@@ -105,6 +105,17 @@ def set_id_bits_go_when_they_must(t):
 
 
 @test()
+def who_may_execute_a_program_needs_not_read_it(t):
+    same_for_all(t, [
+        (ROOT, "put('p', open('/bin/true', 'rb').read()); os.chmod('p', 0o711)"),
+        (ROOT, "put('team', open('/bin/true', 'rb').read()); os.chown('team', 0, 999); os.chmod('team', 0o710)"),
+        (ROOT, "put('none', open('/bin/true', 'rb').read()); os.chmod('none', 0o700)"),
+        *((who, f"r = subprocess.run(['./{name}']).returncode")
+          for who in (ROOT, ALICE, ALICE_IN_TEAM) for name in ("p", "team", "none")),
+        *((who, f"r = len(get('{name}'))") for who in (ALICE, ALICE_IN_TEAM) for name in ("p", "team", "none"))])
+
+
+@test()
 def sticky_directories_protect_what_is_in_them(t):
     same_for_all(t, [
         (ROOT, "os.mkdir('tmp'); os.chmod('tmp', 0o1777); os.mkdir('open'); os.chmod('open', 0o777)"),

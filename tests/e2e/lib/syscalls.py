@@ -4,7 +4,7 @@ that is left must be equal, so that a difference is the mount's."""
 # Runs in the host: argv[1] is the directory, stdin the steps, one per line: "WHO<tab>CODE". WHO is
 # "-" (whoever we are) or uid:gid:group,group. CODE is Python; what it leaves in r is its result.
 RUNNER = r'''
-import array, ctypes, ctypes.util, errno, fcntl, hashlib, json, mmap, os, signal, socket, stat, struct, sys
+import array, ctypes, ctypes.util, errno, fcntl, hashlib, json, mmap, os, signal, socket, stat, struct, subprocess, sys
 libc = ctypes.CDLL(None, use_errno=True)
 
 def call(name, *args):

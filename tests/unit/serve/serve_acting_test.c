@@ -163,3 +163,32 @@ Test(serve_acting, without_fs_ids_the_caller_is_ignored_but_for_set_id_bits)
 	cr_assert_eq(stat_of("file").st_mode & 07777, 0777);
 	serve_fake_deinit(&fake);
 }
+
+/* As execve: who may execute a file need not be able to read it; but only to execute it. */
+Test(serve_acting, who_may_execute_a_file_opens_it_to_execute_it)
+{
+	static const struct {
+		mode_t mode;
+		uint64_t flags;
+		int error;
+	} cases[] = {
+	    {0711, O_RDONLY | OPS_OPEN_EXECUTE, 0},
+	    {0711, O_RDONLY, -EACCES},
+	    {0744, O_RDONLY, 0},
+	    {0700, O_RDONLY | OPS_OPEN_EXECUTE, -EACCES},
+	    {0766, O_RDWR | OPS_OPEN_EXECUTE, 0},
+	    {0711, O_RDWR | OPS_OPEN_EXECUTE, -EACCES},
+	    {0711, O_RDONLY | O_TRUNC | OPS_OPEN_EXECUTE, -EACCES},
+	};
+
+	begin(PERMISSION_FS_RW | PERMISSION_FS_IDS);
+	scratch_write(serve_fake_path("file"), "#!/bin/true\n", 12, 0755);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t node = serve_fake_node(&fake, "file");
+
+		cr_assert_eq(chmod(serve_fake_path("file"), cases[i].mode), 0);
+		cr_assert_eq(SERVE_FAKE_CALL(&fake, OPEN, open, NULL, node, cases[i].flags, 0),
+			     cases[i].error, "case %zu", i);
+	}
+	serve_fake_deinit(&fake);
+}
