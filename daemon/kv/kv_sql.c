@@ -174,7 +174,7 @@ static int read_number(struct kv_sql *sql, enum kv_sql_statement which, uint64_t
 	r = sqlite3_step(statement);
 	if (r == SQLITE_ROW) {
 		*ret_number = (uint64_t)sqlite3_column_int64(statement, 0);
-		/* An KV_SQL_UPDATE is done only when it has been stepped to its end. */
+		/* An UPDATE is done only when it has been stepped to its end. */
 		r = sqlite3_step(statement);
 	}
 	sqlite3_reset(statement);
