@@ -21,7 +21,7 @@ struct option_row {
 };
 
 #define ARGUMENTS_OPTIONS_MAX 256
-#define ARGUMENTS_WORDS_MAX   16
+#define ARGUMENTS_WORDS_MAX   256 /* as many messages as are acknowledged at once */
 #define ARGUMENTS_ERROR_MAX   256
 
 struct given_option {
