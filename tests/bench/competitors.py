@@ -20,15 +20,17 @@ TUNED = "kernel_cache,cache_timeout=60,entry_timeout=60,attr_timeout=60,max_conn
 
 
 # The versions go on behind those that were given.
-LOAD_VALUES = '''import os, sqlite3, sys
+LOAD_VALUES = '''import os, sqlite3, sys, time
 db, n = sqlite3.connect(sys.argv[1]), int(sys.argv[2])
+# As long as any: rows do not grow, and split pages, when they are set anew.
+writer, now = "0" * 32, time.time_ns()
 first = db.execute("SELECT version FROM kv_state").fetchone()[0] + 1
 db.execute("DELETE FROM kv")
 db.execute("DELETE FROM kv_writer")
 db.executemany("INSERT INTO kv (key, version, size, writer, created_ns, changed_ns, expires_ns, value)"
-               " VALUES (?, ?, 64, 'x', 1, 1, 0, ?)",
-               ((b"key-%06d" % i, first + i, os.urandom(64)) for i in range(n)))
-db.execute("INSERT INTO kv_writer VALUES ('x', ?, ?)", (n, n * (64 + 10)))
+               " VALUES (?, ?, 64, ?, ?, ?, 0, ?)",
+               ((b"key-%06d" % i, first + i, writer, now, now, os.urandom(64)) for i in range(n)))
+db.execute("INSERT INTO kv_writer VALUES (?, ?, ?)", (writer, n, n * (64 + 10)))
 db.execute("UPDATE kv_state SET version = ?", (first + n,))
 db.commit()
 '''
