@@ -245,6 +245,7 @@ static void send_keys(struct attached *attached, struct bytes data, bool eof)
 	}
 	if (data.size == 0 && !eof)
 		return;
+	remote_hold(attached->remote);
 	/* Whoever types has the say about the size; others may have been here meanwhile. */
 	if (attached->is_terminal) {
 		raw_terminal_get_size(&attached->terminal, &rows, &cols);
@@ -252,6 +253,7 @@ static void send_keys(struct attached *attached, struct bytes data, bool eof)
 	}
 	remote_call(attached->remote, attached->target->peer, OP_JOB_WRITE, &args, NULL, NULL,
 		    NULL);
+	remote_let_go(attached->remote);
 }
 
 static void send_kept(struct attached *attached)

@@ -34,7 +34,8 @@ struct remote {
 	unsigned n_calls;
 	struct buffer output;
 	size_t n_sent; /* bytes of output that are sent */
-	void *result;  /* room for any operation's result */
+	bool is_held;
+	void *result; /* room for any operation's result */
 	struct buffer kept;
 	char reason[OPS_CTL_TEXT_MAX + 1]; /* of the last remote_ask */
 };
@@ -166,7 +167,8 @@ int remote_call(struct remote *remote, const char *peer, uint16_t op_number, con
 	remote->calls = call;
 	remote->n_calls++;
 	remote->client->last_id++;
-	send_output(remote); /* an error is met again by remote_turn */
+	if (!remote->is_held)
+		send_output(remote); /* an error is met again by remote_turn */
 	if (ret_call)
 		*ret_call = call;
 	return 0;
@@ -174,6 +176,17 @@ fail:
 	buffer_deinit(&buffer);
 	free(call);
 	return r;
+}
+
+void remote_hold(struct remote *remote)
+{
+	remote->is_held = true;
+}
+
+void remote_let_go(struct remote *remote)
+{
+	remote->is_held = false;
+	send_output(remote);
 }
 
 void remote_consumed(struct remote_call *call, unsigned channel, size_t bytes)

@@ -47,6 +47,9 @@ struct local_client *remote_client(struct remote *remote);
  * NULL. */
 int remote_call(struct remote *remote, const char *peer, uint16_t op, const void *args,
 		const struct remote_handler *handler, void *arg, struct remote_call **ret_call);
+/* Calls that are made between the two leave together, in one write. */
+void remote_hold(struct remote *remote);
+void remote_let_go(struct remote *remote);
 /* So many bytes of a stream are dealt with. */
 void remote_consumed(struct remote_call *call, unsigned channel, size_t bytes);
 /* Gives it up, also on the peer; nothing is called any more, `call` is gone. */

@@ -220,7 +220,8 @@ RECORD_DECLARE(job_info)
 	OP(62, JOB_WRITE, job_write, EXEC, OP_MUTATES, "standard input for a job")                 \
 	OP(63, JOB_READ, job_read, EXEC, OP_REPEATABLE, "what a job wrote")                        \
 	OP(64, JOB_SIGNAL, job_signal, EXEC, OP_MUTATES, "sends a job a signal")                   \
-	OP(65, JOB_RESIZE, job_resize, EXEC, OP_REPEATABLE, "another size for a job's terminal")   \
+	OP(65, JOB_RESIZE, job_resize, EXEC, OP_REPEATABLE | OP_LAZY,                              \
+	   "another size for a job's terminal")                                                    \
 	OP(66, JOB_DETACH, job_detach, EXEC, OP_REPEATABLE, "lets a job outlive its client")       \
 	OP(67, JOB_WAIT, job_wait, EXEC, OP_REPEATABLE, "waits for a job's end")                   \
 	OP(68, JOB_STATUS, job_status, EXEC, OP_REPEATABLE, "one job")                             \

@@ -1,12 +1,17 @@
 /*
  * The socket of loopsyctl: accepts, checks the uid, cuts bytes into frames.
  *
+ * What is said to a client in one turn of the loop leaves in one write, before the loop waits: an
+ * answer and what follows it wake loopsyctl once. Much leaves at once. (An idle handle, and no
+ * prepare one: what is said while others prepare is not left until something happens.)
+ *
  * A client is freed in its close callback, and only there are its calls cancelled: so nothing that
  * happens while the daemon answers a call (a write that fails) can cancel that call under it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +25,14 @@
 #define READ_SIZE      4096
 #define UNSENT_MAX     (1024 * 1024)     /* replies waiting: above it nothing more is read */
 #define UNSENT_ALL_MAX (8 * 1024 * 1024) /* beside what the windows of its streams allow */
+#define GATHERED_MAX   (32 * 1024)
+#define GATHERED_PARTS 64
+
+struct write {
+	uv_write_t request;
+	STAILQ_ENTRY(write) entry; /* client->gathered */
+	struct buffer buffer;
+};
 
 struct control_client {
 	struct control_connection connection;
@@ -29,6 +42,10 @@ struct control_client {
 	uint64_t heard; /* loop time of the last frame or of the start */
 	uint8_t *input; /* bytes of the frame that is being received */
 	size_t size, capacity;
+	STAILQ_HEAD(, write) gathered; /* not given to libuv yet */
+	size_t gathered_size;
+	TAILQ_ENTRY(control_client) turn; /* socket->gathering */
+	bool is_gathering;
 	bool closing, paused;
 };
 
@@ -40,22 +57,20 @@ struct control_socket {
 	void *actions_arg;
 	struct control_client *clients;
 	unsigned n_clients;
+	TAILQ_HEAD(, control_client) gathering; /* those that have something to say */
+	uv_idle_t turn;                         /* active while there are any */
 	uint64_t last_number;
-	bool closing, listener_closed;
+	bool closing;
+	unsigned n_handles; /* of its own: the listener, `turn` */
 	void (*closed)(void *arg);
 	void *closed_arg;
-};
-
-struct write {
-	uv_write_t request;
-	struct buffer buffer;
 };
 
 /* --- clients ---------------------------------------------------------------------------------- */
 
 static void socket_free_when_closed(struct control_socket *socket)
 {
-	if (!socket->listener_closed || socket->clients)
+	if (socket->n_handles > 0 || socket->clients)
 		return;
 	if (socket->closed)
 		socket->closed(socket->closed_arg);
@@ -73,10 +88,63 @@ static void on_client_closed(uv_handle_t *handle)
 	while (*at != client)
 		at = &(*at)->next;
 	*at = client->next;
+	if (client->is_gathering)
+		TAILQ_REMOVE(&socket->gathering, client, turn);
 	socket->n_clients--;
 	free(client->input);
 	free(client);
 	socket_free_when_closed(socket);
+}
+
+static void write_free(struct write *write)
+{
+	buffer_deinit(&write->buffer);
+	free(write);
+}
+
+/* Writes as much of what is gathered as the socket takes. Returns how much of the first that is
+ * left was written, or -errno. */
+static ssize_t write_gathered(struct control_client *client)
+{
+	uv_buf_t bufs[GATHERED_PARTS];
+	struct write *write;
+	unsigned n = 0;
+	int r;
+
+	while (!STAILQ_EMPTY(&client->gathered)) {
+		n = 0;
+		STAILQ_FOREACH(write, &client->gathered, entry)
+		{
+			if (n == GATHERED_PARTS)
+				break;
+			bufs[n++] =
+			    uv_buf_init((char *)write->buffer.data, (unsigned)write->buffer.size);
+		}
+		r = uv_try_write((uv_stream_t *)&client->pipe, bufs, n);
+		if (r < 0)
+			return r == UV_EAGAIN ? 0 : r;
+		while ((write = STAILQ_FIRST(&client->gathered)) &&
+		       (size_t)r >= write->buffer.size) {
+			r -= (int)write->buffer.size;
+			STAILQ_REMOVE_HEAD(&client->gathered, entry);
+			client->gathered_size -= write->buffer.size;
+			write_free(write);
+		}
+		if (r > 0)
+			return r;
+	}
+	return 0;
+}
+
+static void drop_gathered(struct control_client *client)
+{
+	struct write *write;
+
+	while ((write = STAILQ_FIRST(&client->gathered))) {
+		STAILQ_REMOVE_HEAD(&client->gathered, entry);
+		write_free(write);
+	}
+	client->gathered_size = 0;
 }
 
 static void client_close(struct control_client *client)
@@ -84,7 +152,16 @@ static void client_close(struct control_client *client)
 	if (client->closing)
 		return;
 	client->closing = true;
+	write_gathered(client); /* the last words, if they fit */
+	drop_gathered(client);
 	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
+}
+
+/* Bytes that it has not taken yet. */
+static size_t unsent(const struct control_client *client)
+{
+	return client->gathered_size +
+	       uv_stream_get_write_queue_size((const uv_stream_t *)&client->pipe);
 }
 
 static void client_process(struct control_client *client)
@@ -98,7 +175,7 @@ static void client_process(struct control_client *client)
 
 		if (r == 0)
 			break;
-		if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > UNSENT_MAX) {
+		if (unsent(client) > UNSENT_MAX) {
 			client->paused = true;
 			uv_read_stop((uv_stream_t *)&client->pipe);
 			break;
@@ -154,22 +231,75 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	client_process(client);
 }
 
+/* It has taken something. */
+static void client_go_on(struct control_client *client)
+{
+	if (!client->paused || client->closing || unsent(client) > UNSENT_MAX)
+		return;
+	client->paused = false;
+	if (uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read) < 0)
+		client_close(client);
+	else
+		client_process(client);
+}
+
 static void on_written(uv_write_t *request, int status)
 {
-	struct write *write = request->data;
 	struct control_client *client = request->handle->data;
 
-	buffer_deinit(&write->buffer);
-	free(write);
-	if (status < 0) {
+	write_free(request->data);
+	if (status < 0)
 		client_close(client);
-	} else if (client->paused && !client->closing &&
-		   uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) <= UNSENT_MAX) {
-		client->paused = false;
-		if (uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read) < 0)
-			client_close(client);
-		else
-			client_process(client);
+	else
+		client_go_on(client);
+}
+
+/* What is gathered leaves; libuv waits with what the socket does not take. */
+static void client_flush(struct control_client *client)
+{
+	ssize_t done = client->closing ? 0 : write_gathered(client);
+	struct write *write;
+
+	while (done >= 0 && (write = STAILQ_FIRST(&client->gathered))) {
+		uv_buf_t buf = uv_buf_init((char *)write->buffer.data + done,
+					   (unsigned)(write->buffer.size - (size_t)done));
+
+		STAILQ_REMOVE_HEAD(&client->gathered, entry);
+		client->gathered_size -= write->buffer.size;
+		done = uv_write(&write->request, (uv_stream_t *)&client->pipe, &buf, 1, on_written);
+		if (done < 0)
+			write_free(write);
+	}
+	if (done < 0)
+		client_close(client);
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+	struct control_socket *socket = turn->data;
+	struct control_client *client;
+
+	while ((client = TAILQ_FIRST(&socket->gathering))) {
+		TAILQ_REMOVE(&socket->gathering, client, turn);
+		client->is_gathering = false;
+		client_flush(client);
+		client_go_on(client);
+	}
+	uv_idle_stop(turn);
+}
+
+static void client_gather(struct control_client *client, struct write *write)
+{
+	struct control_socket *socket = client->socket;
+
+	STAILQ_INSERT_TAIL(&client->gathered, write, entry);
+	client->gathered_size += write->buffer.size;
+	if (client->gathered_size >= GATHERED_MAX) {
+		client_flush(client);
+	} else if (!client->is_gathering) {
+		client->is_gathering = true;
+		TAILQ_INSERT_TAIL(&socket->gathering, client, turn);
+		uv_idle_start(&socket->turn, on_turn);
 	}
 }
 
@@ -178,24 +308,17 @@ static void client_send(void *arg, struct buffer *frame)
 	struct control_client *client = arg;
 	size_t most = UNSENT_ALL_MAX + (size_t)client->connection.n_calls * OPS_CTL_WINDOW;
 	struct write *write = NULL;
-	uv_buf_t buf = uv_buf_init((char *)frame->data, (unsigned)frame->size);
 
-	if (client->closing)
-		goto failed;
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > most)
-		goto failed;
-	write = malloc(sizeof(*write));
-	if (!write)
-		goto failed;
+	if (!client->closing && unsent(client) <= most)
+		write = malloc(sizeof(*write));
+	if (!write) {
+		buffer_deinit(frame);
+		client_close(client);
+		return;
+	}
 	write->buffer = *frame;
 	write->request.data = write;
-	if (uv_write(&write->request, (uv_stream_t *)&client->pipe, &buf, 1, on_written) < 0)
-		goto failed;
-	return;
-failed:
-	free(write);
-	buffer_deinit(frame);
-	client_close(client);
+	client_gather(client, write);
 }
 
 /* --- the listener ----------------------------------------------------------------------------- */
@@ -251,6 +374,7 @@ static void on_connection(uv_stream_t *stream, int status)
 	}
 	client->pipe.data = client;
 	client->socket = socket;
+	STAILQ_INIT(&client->gathered);
 	client->heard = uv_now(socket->loop);
 	client->connection = (struct control_connection){
 	    .number = ++socket->last_number,
@@ -291,12 +415,19 @@ static int listen_at(const char *path)
 	return r < 0 ? r : fd;
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
 	struct control_socket *socket = handle->data;
 
-	socket->listener_closed = true;
+	socket->n_handles--;
 	socket_free_when_closed(socket);
+}
+
+static void close_handles(struct control_socket *socket)
+{
+	socket->closing = true;
+	uv_close((uv_handle_t *)&socket->pipe, on_handle_closed);
+	uv_close((uv_handle_t *)&socket->turn, on_handle_closed);
 }
 
 int control_socket_open(uv_loop_t *loop, const char *path, const struct control_actions *actions,
@@ -315,7 +446,10 @@ int control_socket_open(uv_loop_t *loop, const char *path, const struct control_
 		free(socket);
 		return r;
 	}
-	socket->pipe.data = socket;
+	uv_idle_init(loop, &socket->turn);
+	socket->pipe.data = socket->turn.data = socket;
+	socket->n_handles = 2;
+	TAILQ_INIT(&socket->gathering);
 	r = fd = listen_at(path);
 	if (fd >= 0) {
 		r = uv_pipe_open(&socket->pipe, fd);
@@ -327,8 +461,7 @@ int control_socket_open(uv_loop_t *loop, const char *path, const struct control_
 			unlink(path);
 	}
 	if (r < 0) {
-		socket->closing = true;
-		uv_close((uv_handle_t *)&socket->pipe, on_listener_closed);
+		close_handles(socket);
 		return r;
 	}
 	*ret_socket = socket;
@@ -338,11 +471,10 @@ int control_socket_open(uv_loop_t *loop, const char *path, const struct control_
 void control_socket_close(struct control_socket *socket, void (*closed)(void *closed_arg),
 			  void *closed_arg)
 {
-	socket->closing = true;
 	socket->closed = closed;
 	socket->closed_arg = closed_arg;
 	unlink(socket->path);
 	for (struct control_client *c = socket->clients; c; c = c->next)
 		client_close(c);
-	uv_close((uv_handle_t *)&socket->pipe, on_listener_closed);
+	close_handles(socket);
 }

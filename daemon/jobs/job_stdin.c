@@ -23,6 +23,9 @@ static void answer(struct job_pending *pending, int error)
 
 	TAILQ_REMOVE(&job->writes, pending, of_job);
 	request = jobs_pending_take(pending);
+	/* What a terminal says to a key is nearly always soon to come: they leave together. */
+	if (job->flags & JOB_TTY)
+		request_be_lazy(request);
 	if (error < 0)
 		request_fail(request, error);
 	else

@@ -76,6 +76,11 @@ bool request_is_orphan(const struct request *request)
 	return request->session == NULL;
 }
 
+void request_be_lazy(struct request *request)
+{
+	entry_of(request)->is_lazy = true;
+}
+
 static void note_answer(struct request_entry *entry, int error)
 {
 	struct session *session = session_of(entry);
@@ -89,7 +94,7 @@ static void answer(struct request_entry *entry, struct message *message)
 {
 	struct session *session = session_of(entry);
 
-	message->is_lazy = entry->request.op->flags & OP_LAZY;
+	message->is_lazy = entry->is_lazy || (entry->request.op->flags & OP_LAZY);
 	if (entry->request.op->flags & (OP_MUTATES | OP_KEEPS_REPLY))
 		kept_add(&session->kept, entry->id, message);
 	if (session->link)

@@ -31,6 +31,7 @@ struct request_entry {
 	size_t size;                      /* of its frame */
 	size_t write_size;                /* payload in the args */
 	size_t promised;                  /* payload that the result may have; 0 unless RUNNING */
+	bool is_lazy;                     /* nobody waits for its answer */
 	_Alignas(max_align_t) uint8_t args[]; /* the record, and a copy of a small frame's bytes */
 };
 LIST_HEAD(request_bucket, request_entry);

@@ -41,6 +41,11 @@ void request_reply(struct request *request, const void *result, void (*release)(
 		release(release_arg);
 }
 
+void request_be_lazy(struct request *request)
+{
+	cr_assert(!call_of(request)->is_done);
+}
+
 void request_fail(struct request *request, int error)
 {
 	struct jobs_fake_call *call = call_of(request);

@@ -88,6 +88,33 @@ Test(net_calls, reads_of_any_size_are_right)
 	free(answers);
 }
 
+Test(net_calls, an_answer_that_nobody_waits_for_comes_by_itself_or_before_the_next)
+{
+	struct world world = {0};
+	struct room *room = &world.b.room;
+	struct answer alone = {0}, first = {0}, second = {0};
+
+	world_open(&world);
+	world_until_up(&world);
+	cr_assert_eq(ask_lock(&world.a, 1, &alone), 0);
+	world_until(&world, room->n_held == 1);
+	request_be_lazy(room->held[0]);
+	request_fail(room->held[--room->n_held], -EAGAIN);
+	world_until(&world, alone.n_replies == 1);
+	cr_assert_eq(alone.error, -EAGAIN);
+	cr_assert_eq(ask_lock(&world.a, 1, &first), 0);
+	cr_assert_eq(ask_lock(&world.a, 2, &second), 0);
+	world_until(&world, room->n_held == 2);
+	request_be_lazy(room->held[0]);
+	request_fail(room->held[0], -EAGAIN);
+	request_fail(room->held[1], -EDEADLK);
+	room->n_held = 0;
+	world_until(&world, first.n_replies && second.n_replies);
+	cr_assert_lt(first.order, second.order);
+	cr_assert_eq(first.error, -EAGAIN);
+	world_close(&world);
+}
+
 /* --- order and priority ----------------------------------------------------------------------- */
 
 static size_t log_find(const struct room *room, uint16_t op, uint64_t node)
