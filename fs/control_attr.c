@@ -35,7 +35,7 @@ int control_ask_content(fuse_req_t req, struct fs_node *node, struct control_han
 			void (*done)(struct control_ask *ask, const struct transport_reply *reply))
 {
 	struct control_content *ask =
-	    control_ask_new(node_peer(fs_of(req), node), sizeof(*ask), req);
+	    control_ask_new(control_peer(fs_of(req), node), sizeof(*ask), req);
 	union {
 		struct args_job_status status;
 		struct args_job_screen screen;
@@ -104,7 +104,7 @@ static void on_size(struct control_ask *ask, const struct transport_reply *reply
 void control_getattr(fuse_req_t req, struct fs_node *node)
 {
 	const struct control *row = node->control->row;
-	const struct fs_peer *peer = node_peer(fs_of(req), node);
+	const struct fs_peer *peer = control_peer(fs_of(req), node);
 
 	if (control_is_value(node)) {
 		control_kv_getattr(req, node);

@@ -178,10 +178,16 @@ void control_events_link(struct fs_peer *peer, const char *event)
 
 /* --- readers ---------------------------------------------------------------------------------- */
 
+/* Whose events it reads; NULL: all peers'. */
+static struct fs_peer *peer_of(const struct control_handle *handle)
+{
+	return node_peer(handle->fs, handle->node);
+}
+
 static int start(struct control_handle *handle)
 {
 	struct fs *fs = handle->fs;
-	struct fs_peer *peer = control_peer_of(handle);
+	struct fs_peer *peer = peer_of(handle);
 	struct control_ring *ring = ring_of(fs, peer);
 
 	if (!ring)
@@ -205,7 +211,7 @@ static int start(struct control_handle *handle)
 
 static struct control_ring *ring_read_by(struct control_handle *handle)
 {
-	return ring_of(handle->fs, control_peer_of(handle));
+	return ring_of(handle->fs, peer_of(handle));
 }
 
 static bool is_ready(struct control_handle *handle)

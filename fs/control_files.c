@@ -27,7 +27,8 @@ static const struct control rows[] = {
 	[ROW_TOP] = {.name = CONTROL_DIR_NAME, .mode = S_IFDIR | 0500, .for_all = true},
 	[ROW_JOB] = {.name = "", .mode = S_IFDIR | 0500},
 	[ROW_VALUE] = {.name = "", .mode = S_IFREG | 0600},
-	[ROW_JOBS] = {.name = "jobs", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER},
+	[ROW_JOBS] = {.name = "jobs", .mode = S_IFDIR | 0700,
+	 .places = CONTROL_IN_PEER | CONTROL_IN_ROOT},
 	[ROW_KV] = {.name = "kv", .mode = S_IFDIR | 0700,
 	 .places = CONTROL_IN_PEER | CONTROL_IN_ROOT},
 	{.name = "status", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
@@ -36,8 +37,8 @@ static const struct control rows[] = {
 	 .for_all = true, .text = control_text_last_error},
 	{.name = "events", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
 	 .is_stream = true, .source = &control_events_source},
-	{.name = "exec", .mode = S_IFREG | 0600, .places = CONTROL_IN_PEER, .is_stream = true,
-	 .is_apart = true, .channels = OUTPUT | ERRORS, .source = &control_exec_source,
+	{.name = "exec", .mode = S_IFREG | 0600, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .is_stream = true, .is_apart = true, .channels = OUTPUT | ERRORS, .source = &control_exec_source,
 	 .line = control_write_exec},
 	{.name = "cwd", .mode = S_IFREG | 0600, .places = CONTROL_IN_JOB,
 	 .text = control_text_cwd, .line = control_write_cwd, .truncate = control_truncate_cwd},
@@ -80,6 +81,24 @@ static bool is_name(struct bytes name, const char *text)
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
+
+struct fs_peer *control_peer(const struct fs *fs, const struct fs_node *node)
+{
+	struct fs_peer *peer = node_peer(fs, node);
+
+	return peer ? peer : fs->self;
+}
+
+/* Whether somebody can be asked about jobs there; else the error was answered. */
+static bool take_asked(fuse_req_t req, const struct fs_node *node)
+{
+	const struct fs_peer *peer = control_peer(fs_of(req), node);
+
+	if (peer && peer->transport)
+		return true;
+	fuse_reply_err(req, ESTALE);
+	return false;
+}
 
 /* What the rows of a control directory are in; 0: it has none. */
 static unsigned place_of(const struct fs *fs, const struct fs_node *node)
@@ -196,7 +215,8 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 		return;
 	}
 	if (is_jobs(parent)) {
-		control_jobs_lookup(req, parent, name);
+		if (take_asked(req, parent))
+			control_jobs_lookup(req, parent, name);
 		return;
 	}
 	if (control_is_kv(parent)) {
@@ -227,9 +247,7 @@ void control_mkdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
 	if (!is_jobs(parent))
 		fuse_reply_err(req, EPERM);
-	else if (!node_peer(fs_of(req), parent)->transport)
-		fuse_reply_err(req, ESTALE);
-	else
+	else if (take_asked(req, parent))
 		control_jobs_mkdir(req, parent, name);
 }
 
@@ -237,7 +255,7 @@ void control_rmdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
 	if (!is_jobs(parent))
 		fuse_reply_err(req, EPERM);
-	else
+	else if (take_asked(req, parent))
 		control_jobs_rmdir(req, parent, name);
 }
 
@@ -306,12 +324,14 @@ int control_child(struct fs *fs, const struct fs_node *node, uint64_t index, con
 
 void control_opendir(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	if (is_jobs(node))
-		control_jobs_open(req, node, info);
-	else if (control_is_kv(node))
+	if (is_jobs(node)) {
+		if (take_asked(req, node))
+			control_jobs_open(req, node, info);
+	} else if (control_is_kv(node)) {
 		control_kv_list_open(req, node);
-	else
+	} else {
 		dir_open(req, node, info);
+	}
 }
 
 void control_readdir(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,

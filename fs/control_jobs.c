@@ -52,7 +52,7 @@ static struct name_ask *new_name_ask(fuse_req_t req, struct fs_node *node, struc
 				     void (*done)(struct control_ask *ask,
 						  const struct transport_reply *reply))
 {
-	struct name_ask *ask = control_ask_new(node_peer(fs_of(req), node), sizeof(*ask), req);
+	struct name_ask *ask = control_ask_new(control_peer(fs_of(req), node), sizeof(*ask), req);
 
 	if (!ask) {
 		fuse_reply_err(req, ENOMEM);
@@ -80,7 +80,7 @@ static void refuse(fuse_req_t req, struct fs_node *node, struct bytes name, uint
 	what[size] = '/';
 	memcpy(what + size + 1, name.data, name.size);
 	what[size + 1 + name.size] = '\0';
-	control_errors_reply(req, node_peer(fs_of(req), node), what, op, error, why);
+	control_errors_reply(req, control_peer(fs_of(req), node), what, op, error, why);
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -131,7 +131,7 @@ static void on_lookup(struct control_ask *ask, const struct transport_reply *rep
 
 void control_jobs_lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
-	struct control_job *job = control_job_find(node_peer(fs_of(req), node), name);
+	struct control_job *job = control_job_find(control_peer(fs_of(req), node), name);
 	struct args_job_status args = {.name = name};
 	struct name_ask *ask;
 
@@ -220,7 +220,7 @@ static void on_rmdir(struct control_ask *ask, const struct transport_reply *repl
 
 void control_jobs_rmdir(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
-	struct fs_peer *peer = node_peer(fs_of(req), node);
+	struct fs_peer *peer = control_peer(fs_of(req), node);
 	struct control_job *job = control_job_find(peer, name);
 	struct args_job_remove args = {0};
 	struct name_ask *ask;
@@ -369,7 +369,7 @@ static void send_page(fuse_req_t req, struct fs_node *node, struct jobs_handle *
 		      uint32_t offset)
 {
 	struct args_job_list args = {.offset = offset, .limit = OPS_JOB_PAGE_MAX};
-	struct list_ask *ask = control_ask_new(node_peer(fs_of(req), node), sizeof(*ask), req);
+	struct list_ask *ask = control_ask_new(control_peer(fs_of(req), node), sizeof(*ask), req);
 
 	if (!ask) {
 		free_handle(handle);

@@ -77,20 +77,13 @@ int control_kv_key(struct bytes name, uint8_t ret_key[OPS_KV_KEY_MAX])
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
-struct fs_peer *control_kv_peer(const struct fs *fs, const struct fs_node *node)
-{
-	struct fs_peer *peer = node_peer(fs, node);
-
-	return peer ? peer : fs->self;
-}
-
 void control_kv_refuse(fuse_req_t req, const struct fs_node *node, uint16_t op, int error)
 {
 	char what[OPS_NAME_MAX + 8] = "kv/";
 
 	if (control_is_value(node))
 		memcpy(what + 3, node_name(node).data, node_name(node).size);
-	control_errors_reply(req, control_kv_peer(fs_of(req), node), what, op, error, NULL);
+	control_errors_reply(req, control_peer(fs_of(req), node), what, op, error, NULL);
 }
 
 static void release_ask(struct control_ask *ask)
@@ -101,7 +94,7 @@ static void release_ask(struct control_ask *ask)
 void *control_kv_ask_new(fuse_req_t req, struct fs *fs, struct fs_node *node, size_t size,
 			 void (*done)(struct control_ask *ask, const struct transport_reply *reply))
 {
-	struct control_kv_ask *ask = control_ask_new(control_kv_peer(fs, node), size, req);
+	struct control_kv_ask *ask = control_ask_new(control_peer(fs, node), size, req);
 
 	if (!ask) {
 		if (req)
@@ -156,7 +149,7 @@ static bool take_key(fuse_req_t req, const struct fs_node *node, struct bytes na
 		     uint8_t key[OPS_KV_KEY_MAX], struct bytes *ret_key)
 {
 	int n = control_kv_key(name, key);
-	const struct fs_peer *peer = control_kv_peer(fs_of(req), node);
+	const struct fs_peer *peer = control_peer(fs_of(req), node);
 
 	if (n >= 0 && (!peer || !peer->transport))
 		n = -ESTALE;
@@ -212,7 +205,7 @@ void control_kv_lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
 
 	if (!take_key(req, node, name, key, &args.key))
 		return;
-	if (control_kv_known_find(control_kv_peer(fs_of(req), node), args.key, &known)) {
+	if (control_kv_known_find(control_peer(fs_of(req), node), args.key, &known)) {
 		reply_known(req, node, name, &known);
 		return;
 	}
@@ -408,7 +401,7 @@ void control_kv_getattr(fuse_req_t req, struct fs_node *node)
 	}
 	if (!take_own_key(req, node, key, &args.key))
 		return;
-	if (control_kv_known_find(control_kv_peer(fs_of(req), node), args.key, &known)) {
+	if (control_kv_known_find(control_peer(fs_of(req), node), args.key, &known)) {
 		control_kv_heard(node, &known);
 		root_getattr(req, node);
 		return;

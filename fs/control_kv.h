@@ -29,9 +29,6 @@ static inline bool control_value_is_ahead(const struct fs_node *node)
 int control_kv_name(struct bytes key, char ret_name[OPS_NAME_MAX + 1]);
 int control_kv_key(struct bytes name, uint8_t ret_key[OPS_KV_KEY_MAX]);
 
-/* The machine whose kv/ that is or a value is in; its transport may be NULL. NULL: there is none.
- */
-struct fs_peer *control_kv_peer(const struct fs *fs, const struct fs_node *node);
 /* Takes what was heard of it. */
 void control_kv_heard(struct fs_node *node, const struct kv_entry *entry);
 /* Answers with an error, as control_errors_reply. */

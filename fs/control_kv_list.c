@@ -141,7 +141,7 @@ static void send_page(fuse_req_t req, struct fs_node *node, struct kv_handle *ha
 void control_kv_list_open(fuse_req_t req, struct fs_node *node)
 {
 	struct fs *fs = fs_of(req);
-	struct fs_peer *peer = control_kv_peer(fs, node);
+	struct fs_peer *peer = control_peer(fs, node);
 	struct kv_handle *handle;
 
 	if (!peer || !peer->transport) {

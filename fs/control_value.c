@@ -352,7 +352,7 @@ static void start_setting(fuse_req_t req, struct control_handle *handle)
 {
 	struct fs_node *node = handle->node;
 	struct setting *setting = calloc(1, sizeof(*setting));
-	struct fs_peer *peer = control_kv_peer(handle->fs, node);
+	struct fs_peer *peer = control_peer(handle->fs, node);
 	int n = node->parent ? 0 : -ENOENT; /* removed: its name is none any more */
 
 	clean(handle);
@@ -401,7 +401,7 @@ void control_value_flush(fuse_req_t req, struct control_handle *handle)
 
 void control_value_closed(struct control_handle *handle)
 {
-	const struct fs_peer *peer = control_kv_peer(handle->fs, handle->node);
+	const struct fs_peer *peer = control_peer(handle->fs, handle->node);
 
 	if ((handle->is_dirty || handle->is_truncated) && peer && peer->transport)
 		start_setting(NULL, handle);

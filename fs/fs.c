@@ -14,6 +14,7 @@
 #include "fs/control_ask.h"
 #include "fs/control_events.h"
 #include "fs/control_files.h"
+#include "fs/control_job.h"
 #include "fs/dir.h"
 #include "fs/fuse_channel.h"
 #include "fs/fuse_ops.h"
@@ -422,6 +423,7 @@ static void leave_self(struct fs *fs)
 	if (!transport)
 		return;
 	fs->self->transport = NULL;
+	control_job_forget_all(fs->self);
 	control_ask_end_all(fs->self, transport);
 }
 

@@ -82,7 +82,7 @@ struct fs {
 	struct jobs_handle *jobs_handles;
 	struct kv_handle *kv_handles;
 	struct kv_known *kv_known; /* what they say of each key */
-	struct fs_peer *self; /* the local machine, for its kv/; in no directory. NULL: none */
+	struct fs_peer *self;      /* the local machine, for its kv/ and jobs/; in no directory */
 	struct control_errors *errors;
 	struct control_ring *events; /* of all peers */
 	bool wants_events;           /* somebody reads them */

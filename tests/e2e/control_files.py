@@ -297,6 +297,25 @@ except BlockingIOError:
 
 
 @test(timeout=300)
+def the_local_machine_has_them_too(t):
+    desk, lap = two(t)
+    lap.sh("mkdir -p src/app")
+    for shell, words in SHELLS.items():
+        done = lap.run(*words, "-c", SCRIPT, shell, lap.mount + "/.loopsy", f"x-{shell}")
+        assert done.stdout == RESULT.replace("NAME", f"x-{shell}"), (shell, done)
+    assert lap.sh('ls -a "$1"; mkdir "$1/mine"; ls "$1"', lap.mount + "/.loopsy/jobs").stdout == ".\n..\nmine\n"
+    # Those of a peer are not among them, and what runs here is none of the peer's business.
+    lap.sh('cd "$1"; echo "echo up; exec sleep 1000" >mine/cmd; head -n1 mine/stdout', lap.mount + "/.loopsy/jobs")
+    assert desk.sh('ls "$1"', desk.peer_path("lap", ".loopsy", "jobs")).stdout == ""
+    assert desk.sh('mkdir "$1/x"; echo "sleep 1000" >"$1/x/cmd"; ls "$1"',
+                   desk.peer_path("lap", ".loopsy", "jobs")).stdout == "x\n"
+    assert lap.sh('ls "$1"', lap.mount + "/.loopsy/jobs").stdout == "mine\n"
+    why = lap.sh('cd "$1"; ! echo elsewhere 2>/dev/null >jobs/mine/cwd; cat last-error', lap.mount + "/.loopsy").stdout
+    assert why == "jobs/mine/cwd: the job has been started already\n", why
+    lap.sh('cd "$1"; echo "signal TERM" >mine/ctl; test "$(cat mine/wait)" = 143; rmdir mine', lap.mount + "/.loopsy/jobs")
+
+
+@test(timeout=300)
 def a_cut_link_loses_and_doubles_no_byte(t):
     desk, lap = t.lan("desk", "lap", avahi=False)
     for host in (desk, lap):
