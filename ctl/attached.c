@@ -190,13 +190,13 @@ static void tell_lost(struct attached *attached)
 	attached->was_told_lost = true;
 	if (!attached->is_terminal) {
 		context_say(attached->context, "loopsyctl: %s does not answer; waiting for it",
-			    attached->target->peer);
+			    remote_place(attached->target->peer));
 		return;
 	}
 	snprintf(text, sizeof(text),
 		 "\0337\033[r\033[9999;1H\033[0;7m\033[Kloopsy: %s does not answer; ~. to "
 		 "leave\033[0m\0338",
-		 attached->target->peer);
+		 remote_place(attached->target->peer));
 	show(attached, text);
 }
 
@@ -521,7 +521,8 @@ int attached_run(const struct context *context, struct remote *remote,
 	if (attached.parting) {
 		char text[200];
 
-		snprintf(text, sizeof(text), attached.parting, target->name, target->peer);
+		snprintf(text, sizeof(text), attached.parting, target->name,
+			 remote_place(target->peer));
 		context_say(context, "\nloopsyctl: %s", text);
 	}
 	job_client_free(attached.job);

@@ -151,8 +151,14 @@ int cmd_jobs_run(struct context *context)
 	const char *peer = context->arguments.n_words > 0 ? context->arguments.words[0] : NULL;
 	struct remote *remote;
 	json_t *jobs;
-	int r = context_connect_remote(context, &remote);
+	int r;
 
+	if (arguments_has(&context->arguments, "here")) {
+		if (peer)
+			return context_usage(context, "jobs: PEER and --here exclude each other");
+		peer = "";
+	}
+	r = context_connect_remote(context, &remote);
 	if (r != CONTEXT_OK)
 		return r;
 	jobs = json_array();
@@ -199,17 +205,20 @@ static int wait_for(struct remote *remote, const char *peer, uint64_t job,
 
 int cmd_jobs_run_wait(struct context *context)
 {
-	const char *peer = context->arguments.words[0], *reason = "";
 	struct result_job_wait result;
+	const char *reason = "";
+	struct job_words words;
 	struct remote *remote;
 	struct job_info info;
-	int r, status = EXEC_FAILURE;
+	int r = job_list_words(context, 0, &words), status = EXEC_FAILURE;
 
+	if (r != CONTEXT_OK)
+		return r;
 	if (context_connect_remote(context, &remote) != CONTEXT_OK)
 		return EXEC_FAILURE;
-	if (job_list_find(context, remote, peer, context->arguments.words[1], &info) < 0)
+	if (job_list_find(context, remote, words.peer, words.job, &info) < 0)
 		goto out;
-	r = wait_for(remote, peer, info.job, &result, &reason);
+	r = wait_for(remote, words.peer, info.job, &result, &reason);
 	if (r < 0)
 		job_list_complain(context, r, reason);
 	else if (result.info.state == JOB_EXITED)
@@ -218,9 +227,9 @@ int cmd_jobs_run_wait(struct context *context)
 		status = 128 + (int)result.info.signal;
 	else
 		context_fail(context, "loopsyd on %s ended before the job did: its status is lost",
-			     peer);
+			     remote_place(words.peer));
 	if (r == 0 && context->json)
-		context_print_json(context, job_list_json(peer, &result.info));
+		context_print_json(context, job_list_json(words.peer, &result.info));
 out:
 	remote_free(remote);
 	return status;
@@ -249,22 +258,25 @@ static unsigned find_signal(const char *text)
 
 int cmd_jobs_run_kill(struct context *context)
 {
-	const struct arguments *arguments = &context->arguments;
-	const char *peer = arguments->words[0], *reason = "";
-	const char *name = arguments->n_words > 2 ? arguments->words[2] : "TERM";
-	struct args_job_signal args = {.signal = find_signal(name)};
+	struct args_job_signal args = {0};
+	const char *reason = "", *name;
+	struct job_words words;
 	struct remote *remote;
 	struct job_info info;
-	int r;
+	int r = job_list_words(context, 1, &words);
 
+	if (r != CONTEXT_OK)
+		return r;
+	name = words.more ? words.more : "TERM";
+	args.signal = find_signal(name);
 	if (args.signal == 0)
 		return context_usage(context, "kill: '%.40s' is no signal", name);
 	if (context_connect_remote(context, &remote) != CONTEXT_OK)
 		return CONTEXT_FAILURE;
-	r = job_list_find(context, remote, peer, arguments->words[1], &info);
+	r = job_list_find(context, remote, words.peer, words.job, &info);
 	if (r == 0) {
 		args.job = info.job;
-		r = remote_ask(remote, peer, OP_JOB_SIGNAL, &args, NULL, &reason);
+		r = remote_ask(remote, words.peer, OP_JOB_SIGNAL, &args, NULL, &reason);
 		if (r < 0)
 			job_list_complain(context, r, reason);
 	}

@@ -107,25 +107,28 @@ int cmd_log_run(struct context *context)
 {
 	const struct arguments *arguments = &context->arguments;
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
-	const char *peer = arguments->words[0];
 	struct log log = {.context = context};
+	struct job_words words;
 	struct remote *remote;
 	struct job_info info;
 	uint64_t offset;
-	int status = CONTEXT_FAILURE;
+	int status = job_list_words(context, 0, &words);
 
+	if (status != CONTEXT_OK)
+		return status;
+	status = CONTEXT_FAILURE;
 	if (context_connect_remote(context, &remote) != CONTEXT_OK)
 		return CONTEXT_FAILURE;
-	if (job_list_find(context, remote, peer, arguments->words[1], &info) == 0) {
+	if (job_list_find(context, remote, words.peer, words.job, &info) == 0) {
 		offset = arguments_number(arguments, "offset", info.kept);
 		if (arguments_has(arguments, "follow")) {
 			sigaction(SIGPIPE, &ignore, &old);
 			output_init(&log.output, fileno(context->out));
-			status = follow(&log, remote, peer, info.job, offset);
+			status = follow(&log, remote, words.peer, info.job, offset);
 			output_deinit(&log.output);
 			sigaction(SIGPIPE, &old, NULL);
 		} else {
-			status = print(context, remote, peer, &info, offset);
+			status = print(context, remote, words.peer, &info, offset);
 		}
 	}
 	remote_free(remote);

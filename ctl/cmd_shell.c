@@ -10,6 +10,7 @@
 
 #include "ctl/attached.h"
 #include "ctl/command.h"
+#include "ctl/job_list.h"
 #include "ctl/target.h"
 #include "ctl/terminal.h"
 
@@ -124,18 +125,22 @@ out:
 
 int cmd_shell_run_attach(struct context *context)
 {
-	const char *peer = context->arguments.words[0], *name = context->arguments.words[1];
 	struct result_job_status found;
+	struct job_words words;
 	struct remote *remote;
-	int r, status = ATTACHED_FAILURE;
+	int r = job_list_words(context, 0, &words), status = ATTACHED_FAILURE;
 
+	if (r != CONTEXT_OK)
+		return r;
 	if (connect_to(context, &remote) < 0)
 		return ATTACHED_FAILURE;
-	r = find(context, remote, peer, name, &found);
-	if (r == -ENOENT)
-		complain(context, peer, OP_JOB_STATUS, r, "");
+	/* On this machine a name is not enough: several peers may have given it. */
+	r = words.peer[0] ? find(context, remote, words.peer, words.job, &found)
+			  : job_list_find(context, remote, "", words.job, &found.info);
+	if (r == -ENOENT && words.peer[0])
+		complain(context, words.peer, OP_JOB_STATUS, r, "");
 	else if (r == 0)
-		status = attach(context, remote, peer, name, &found.info);
+		status = attach(context, remote, words.peer, words.job, &found.info);
 	remote_free(remote);
 	return status;
 }

@@ -31,6 +31,10 @@
 		.name = "allow", .value = "LIST", .summary = text                                  \
 	}
 
+#define OPTION_HERE                                                                                \
+	{                                                                                          \
+		.name = "here", .summary = "one that runs on this machine, whoever started it"     \
+	}
 #define OPTION_PEER                                                                                \
 	{                                                                                          \
 		.name = "peer", .value = "P", .summary = "on that peer, instead of this machine"   \
@@ -151,20 +155,22 @@ const struct command command_table[] = {
 	 OPTION_NAME("what the job is called (made of the command otherwise)"),
 	 {.name = "shell", .summary = "CMD is a line for the shell of the user there"}),
      0, 0, cmd_exec_run, COMMAND_REST_AFTER_OPTIONS, 125},
-    {"jobs", "[PEER] [--remove]", "commands that run on peers, and those that have ended",
-     OPTIONS({.name = "remove", .summary = "forget those that have ended, instead"}), 0, 1,
-     cmd_jobs_run},
-    {"log", "PEER JOB [-f] [--offset N]", "what a job has written",
-     OPTIONS({.name = "follow", .letter = 'f', .summary = "go on with what it writes"},
+    {"jobs", "[PEER | --here] [--remove]", "commands that run on peers, and those that have ended",
+     OPTIONS({.name = "here", .summary = "those on this machine, whoever started them"},
+	     {.name = "remove", .summary = "forget those that have ended, instead"}),
+     0, 1, cmd_jobs_run},
+    {"log", "PEER|--here JOB [-f] [--offset N]", "what a job has written",
+     OPTIONS(OPTION_HERE, {.name = "follow", .letter = 'f', .summary = "go on with what it writes"},
 	     {.name = "offset",
 	      .value = "N",
 	      .number = true,
 	      .max = INT64_MAX,
 	      .summary = "from this byte of all that it wrote"}),
-     2, 2, cmd_log_run},
-    {"wait", "PEER JOB", "wait for a job's end, and exit with its status", NULL, 2, 2,
-     cmd_jobs_run_wait, .failure = 125},
-    {"kill", "PEER JOB [SIGNAL]", "send a job a signal (TERM)", NULL, 2, 3, cmd_jobs_run_kill},
+     1, 2, cmd_log_run},
+    {"wait", "PEER|--here JOB", "wait for a job's end, and exit with its status",
+     OPTIONS(OPTION_HERE), 1, 2, cmd_jobs_run_wait, .failure = 125},
+    {"kill", "PEER|--here JOB [SIGNAL]", "send a job a signal (TERM)", OPTIONS(OPTION_HERE), 1, 3,
+     cmd_jobs_run_kill},
     {"find", "[PATH...] [EXPRESSION]", "find, on the peer that the paths are on", NULL, 0, 0,
      cmd_find_run, COMMAND_REST_ALL, 125},
     {"grep", "[OPTION...] PATTERN [PATH...]", "grep, on the peer that the paths are on", NULL, 0, 0,
@@ -178,8 +184,8 @@ const struct command command_table[] = {
      OPTIONS(OPTION_NAME("what it is called (shell); one that runs is attached to"),
 	     {.name = "new", .summary = "a new one, whatever runs there"}),
      0, 1, cmd_shell_run, .failure = 125},
-    {"attach", "PEER JOB", "see a running job or terminal of a peer again, and type into it", NULL,
-     2, 2, cmd_shell_run_attach, .failure = 125},
+    {"attach", "PEER|--here JOB", "see a running job or terminal of a peer again, and type into it",
+     OPTIONS(OPTION_HERE), 1, 2, cmd_shell_run_attach, .failure = 125},
     {"kv get", USAGE_GET, "a shared value, and nothing else; 1 if there is none", OPTIONS_GET, 1, 1,
      cmd_kv_run_get},
     {"kv set", USAGE_SET, "set a shared value", OPTIONS_SET, 1, 2, cmd_kv_run_set},

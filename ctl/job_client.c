@@ -64,8 +64,8 @@ static void close_with(struct job_client *job, int error, const char *reason)
 	job->call = NULL;
 	at = format ? strstr(format, "%s") : NULL;
 	if (at) {
-		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - format), format, job->peer,
-			 at + 2);
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - format), format,
+			 remote_place(job->peer), at + 2);
 		reason = text;
 	} else if (error < 0 && !reason[0]) {
 		reason = strerror(-error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/command.h"
 #include "ctl/fetch.h"
 #include "ctl/terminal.h"
 
@@ -16,10 +17,11 @@ static const char *const states[] = {
 
 json_t *job_list_json(const char *peer, const struct job_info *info)
 {
+	struct bytes whose = info->peer.size ? info->peer : context_bytes(peer);
 	bool exited = info->state == JOB_EXITED, killed = info->state == JOB_KILLED;
 
-	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:b,s:o,s:I,s:I}", "name",
-			 context_json_text(info->name), "peer", peer, "cmd",
+	return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:b,s:o,s:I,s:I}", "name",
+			 context_json_text(info->name), "peer", context_json_text(whose), "cmd",
 			 context_json_text(info->cmd), "state", states[info->state], "exit",
 			 exited ? json_integer((json_int_t)info->exit) : json_null(), "signal",
 			 killed ? json_integer((json_int_t)info->signal) : json_null(), "tty",
@@ -27,11 +29,30 @@ json_t *job_list_json(const char *peer, const struct job_info *info)
 			 (json_int_t)(info->end - info->kept), "offset", (json_int_t)info->kept);
 }
 
+int job_list_words(const struct context *context, unsigned n_more, struct job_words *ret_words)
+{
+	const struct arguments *arguments = &context->arguments;
+	bool here = arguments_has(arguments, "here");
+	unsigned at = here ? 0 : 1;
+
+	if (arguments->n_words < at + 1)
+		return context_usage(context, "%s: something is missing", context->command->name);
+	if (arguments->n_words > at + 1 + n_more)
+		return context_usage(context, "%s: '%.100s' is too much", context->command->name,
+				     arguments->words[at + 1 + n_more]);
+	*ret_words = (struct job_words){
+	    .peer = here ? "" : arguments->words[0],
+	    .job = arguments->words[at],
+	    .more = arguments->n_words > at + 1 ? arguments->words[at + 1] : NULL,
+	};
+	return CONTEXT_OK;
+}
+
 int job_list_each(struct remote *remote, const char *peer,
 		  void (*each)(void *arg, const struct job_info *info), void *arg,
 		  const char **ret_reason)
 {
-	struct args_job_list args = {.limit = OPS_JOB_PAGE_MAX};
+	struct args_job_list args = {.limit = OPS_JOB_PAGE_MAX, .all = peer[0] == '\0'};
 	struct result_job_list result;
 	int r;
 
@@ -69,11 +90,18 @@ int job_list_complain(const struct context *context, int error, const char *reas
 
 struct finding {
 	const char *text;
-	uint64_t number; /* 0: it is none */
+	struct bytes whose; /* only those of that peer; empty: of all */
+	uint64_t number;    /* 0: it is none */
 	unsigned n_found;
 	bool is_exact;
 	struct job_info info;
+	char peer[OPS_JOB_NAME_MAX + 1]; /* whose that is, where it was said */
 };
+
+static bool is_same(struct bytes a, struct bytes b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 
 /* The latest of those that have the very name, a running one before ended ones. */
 static bool is_better(const struct finding *finding, const struct job_info *info)
@@ -90,12 +118,31 @@ static void look_at(void *arg, const struct job_info *info)
 	bool exact = (begins && info->name.size == n) ||
 		     (finding->number != 0 && info->job == finding->number);
 
+	bool is_others = finding->n_found > 0 && !is_same(context_bytes(finding->peer), info->peer);
+
+	if (finding->whose.size > 0 && !is_same(finding->whose, info->peer))
+		return;
 	if (exact ? !is_better(finding, info) : !begins || finding->is_exact)
 		return;
-	finding->n_found = exact ? 1 : finding->n_found + 1;
+	/* The latest of a name stands for it, but not for another peer's. */
+	finding->n_found = exact && !(finding->is_exact && is_others) ? 1 : finding->n_found + 1;
 	finding->is_exact = exact;
 	finding->info = *info;
-	finding->info.name = finding->info.cmd = (struct bytes){0};
+	finding->info.name = finding->info.cmd = finding->info.peer = (struct bytes){0};
+	snprintf(finding->peer, sizeof(finding->peer), "%.*s", (int)info->peer.size,
+		 info->peer.size ? (const char *)info->peer.data : "");
+}
+
+/* "desk/build" is the one that desk started here. */
+static void take_peer(struct finding *finding)
+{
+	const char *slash = strchr(finding->text, '/');
+
+	if (!slash)
+		return;
+	finding->whose =
+	    (struct bytes){(const uint8_t *)finding->text, (size_t)(slash - finding->text)};
+	finding->text = slash + 1;
 }
 
 int job_list_find(const struct context *context, struct remote *remote, const char *peer,
@@ -107,23 +154,25 @@ int job_list_find(const struct context *context, struct remote *remote, const ch
 	int r;
 
 	errno = 0;
-	finding.number = strtoull(text, &end, 10);
-	if (*end || errno || text[0] < '0' || text[0] > '9')
+	if (!peer[0])
+		take_peer(&finding);
+	finding.number = strtoull(finding.text, &end, 10);
+	if (*end || errno || finding.text[0] < '0' || finding.text[0] > '9')
 		finding.number = 0;
 	r = job_list_each(remote, peer, look_at, &finding, &reason);
 	if (r < 0) {
 		job_list_complain(context, r, reason);
 		return r;
 	}
-	if (finding.n_found == 1 && text[0]) {
+	if (finding.n_found == 1 && finding.text[0]) {
 		*ret_info = finding.info;
 		return 0;
 	}
 	escaped = terminal_escape(text, strlen(text));
 	context_fail(context, "%s job on %s %s '%s': 'loopsyctl jobs %s' lists them",
-		     finding.n_found > 1 ? "more than one" : "no", peer,
-		     finding.n_found > 1 ? "begins with" : "is called", escaped ? escaped : "",
-		     peer);
+		     finding.n_found > 1 ? "more than one" : "no", remote_place(peer),
+		     finding.n_found > 1 && !finding.is_exact ? "begins with" : "is called",
+		     escaped ? escaped : "", peer[0] ? peer : "--here");
 	free(escaped);
 	return -ENOENT;
 }

@@ -34,6 +34,12 @@ struct remote_handler {
 	void (*end)(void *arg, int error);
 };
 
+/* What a peer is called where people read it. */
+static inline const char *remote_place(const char *peer)
+{
+	return peer[0] ? peer : "this machine";
+}
+
 /* Connects, as local_client_new. */
 int remote_new(const char *path, struct remote **ret_remote);
 /* Closes: what is under way is given up, nothing is called. NULL is fine. Returns NULL. */

@@ -2,7 +2,7 @@
  * The operations on jobs: programs that run on the peer. A part of ops_peer.h, which includes it.
  *
  * A job is meant by `job`, a number that its starter chose at random, or where that is 0 by `name`.
- * A peer sees only the jobs that it started.
+ * A peer sees only the jobs that it started; the machine's own user sees those of all by `job`.
  *
  * What a job writes is one sequence of bytes with absolute offsets from 0, kept in a ring of
  * bounded size: `kept` is the offset of the first byte that can still be read, `end` that behind
@@ -78,7 +78,8 @@ RECORD_DECLARE(job_word)
 	F(X, UINT, n_clients, UINT32_MAX) /* attached now */                                       \
 	F(X, UINT, stdin_end, OPS_ANY)    /* bytes of standard input that were taken */            \
 	F(X, UINT, rows, OPS_JOB_SIZE_MAX)                                                         \
-	F(X, UINT, cols, OPS_JOB_SIZE_MAX)
+	F(X, UINT, cols, OPS_JOB_SIZE_MAX)                                                         \
+	O(X, TEXT, peer, OPS_JOB_NAME_MAX) /* who started it; only with JOB_LIST's `all` */
 RECORD_DECLARE(job_info)
 
 /*
@@ -181,10 +182,11 @@ RECORD_DECLARE(job_info)
 	F(X, TEXT, name, OPS_JOB_NAME_MAX)
 #define RECORD_result_job_status(F, O, X) F(X, RECORD, info, job_info)
 
-/* Running and finished ones, oldest first. */
+/* Running and finished ones, oldest first. EACCES: `all` is for the machine's own user. */
 #define RECORD_args_job_list(F, O, X)                                                              \
 	F(X, UINT, offset, UINT32_MAX)                                                             \
-	F(X, UINT, limit, OPS_JOB_PAGE_MAX)
+	F(X, UINT, limit, OPS_JOB_PAGE_MAX)                                                        \
+	O(X, BOOL, all, 0) /* those of all peers, one peer's after the other's */
 #define RECORD_result_job_list(F, O, X)                                                            \
 	F(X, UINT, total, UINT32_MAX)                                                              \
 	F(X, LIST, jobs, OPS_JOB_PAGE_MAX) /* of job_info */

@@ -64,6 +64,7 @@ static int session_open(void *arg, struct session *session, void **ret_state)
 		return -ENOMEM;
 	}
 	guest->peer = peer;
+	guest->is_local = session_is_local(session);
 	peer->n_guests++;
 	TAILQ_INIT(&guest->pending);
 	*ret_state = guest;

@@ -8,7 +8,7 @@
 #include "daemon/jobs/jobs_private.h"
 #include "daemon/log.h"
 
-static struct job *find_number(const struct jobs_peer *peer, uint64_t number)
+static struct job *find_own(const struct jobs_peer *peer, uint64_t number)
 {
 	struct job *job;
 
@@ -18,6 +18,18 @@ static struct job *find_number(const struct jobs_peer *peer, uint64_t number)
 			return job;
 	}
 	return NULL;
+}
+
+static struct job *find_number(const struct jobs_guest *guest, uint64_t number)
+{
+	struct job *job = find_own(guest->peer, number);
+
+	if (!guest->is_local)
+		return job;
+	for (const struct jobs_peer *peer = guest->peer->jobs->peers; peer && !job;
+	     peer = peer->next)
+		job = find_own(peer, number);
+	return job;
 }
 
 /* One that runs before one that has ended, and the newest of them. */
@@ -40,7 +52,7 @@ static struct job *find_name(const struct jobs_peer *peer, struct bytes name)
 static struct job *take_job(struct jobs_guest *guest, struct request *request, uint64_t number,
 			    struct bytes name)
 {
-	struct job *job = number ? find_number(guest->peer, number) : find_name(guest->peer, name);
+	struct job *job = number ? find_number(guest, number) : find_name(guest->peer, name);
 
 	if (job && job->phase != JOB_STARTING)
 		return job;
@@ -195,7 +207,7 @@ static void on_start(struct jobs_guest *guest, struct request *request)
 {
 	const struct args_job_start *args = request->args;
 	struct jobs *jobs = guest->peer->jobs;
-	struct job *known = args->job ? find_number(guest->peer, args->job) : NULL;
+	struct job *known = args->job ? find_own(guest->peer, args->job) : NULL;
 	struct job_command command = {0};
 	struct job_pending *pending;
 	char peer_name[64];
@@ -335,7 +347,7 @@ static void on_read(struct jobs_guest *guest, struct request *request)
 static void on_write(struct jobs_guest *guest, struct request *request)
 {
 	const struct args_job_write *args = request->args;
-	struct job *job = args->job ? find_number(guest->peer, args->job) : NULL;
+	struct job *job = args->job ? find_number(guest, args->job) : NULL;
 
 	/* It may come right behind its JOB_START. */
 	if (!job)
@@ -446,27 +458,56 @@ static void on_status(struct jobs_guest *guest, struct request *request)
 		answer_info(job, request);
 }
 
-static void on_list(struct jobs_guest *guest, struct request *request)
+/* A page that is being made. */
+struct page {
+	const struct args_job_list *args;
+	struct result_job_list result;
+	struct buffer elements;
+	bool is_full;
+};
+
+static void list_peer(struct page *page, const struct jobs_peer *peer)
 {
-	const struct args_job_list *args = request->args;
-	struct result_job_list result = {0};
-	struct buffer elements = {.limit = 128 * 1024};
+	const struct jobs_options *options = &peer->jobs->options;
 	struct job_info info;
 	struct job *job;
-	bool is_full = false;
 
-	TAILQ_FOREACH(job, &guest->peer->jobs_list, entry)
+	TAILQ_FOREACH(job, &peer->jobs_list, entry)
 	{
 		if (job->is_retired || job->phase == JOB_STARTING)
 			continue;
-		if (result.total++ < args->offset || result.jobs.n >= args->limit || is_full)
+		if (page->result.total++ < page->args->offset ||
+		    page->result.jobs.n >= page->args->limit || page->is_full)
 			continue;
 		job_describe(job, &info);
-		is_full = codec_list_append(&result.jobs, &elements, &job_info_record, &info) < 0;
+		if (page->args->all) {
+			const char *name = peer->key ? options->peer_name(options->arg, peer->key)
+						     : job->peer_name;
+
+			info.peer = (struct bytes){(const uint8_t *)name, strlen(name)};
+		}
+		page->is_full = codec_list_append(&page->result.jobs, &page->elements,
+						  &job_info_record, &info) < 0;
 	}
-	codec_list_finish(&result.jobs, &elements);
-	request_reply(request, &result, NULL, NULL);
-	buffer_deinit(&elements);
+}
+
+static void on_list(struct jobs_guest *guest, struct request *request)
+{
+	struct page page = {.args = request->args, .elements = {.limit = 128 * 1024}};
+
+	if (page.args->all && !guest->is_local) {
+		request_fail(request, -EACCES);
+		return;
+	}
+	if (page.args->all)
+		for (const struct jobs_peer *peer = guest->peer->jobs->peers; peer;
+		     peer = peer->next)
+			list_peer(&page, peer);
+	else
+		list_peer(&page, guest->peer);
+	codec_list_finish(&page.result.jobs, &page.elements);
+	request_reply(request, &page.result, NULL, NULL);
+	buffer_deinit(&page.elements);
 }
 
 static void on_remove(struct jobs_guest *guest, struct request *request)
@@ -484,7 +525,7 @@ static void on_remove(struct jobs_guest *guest, struct request *request)
 	}
 	job_describe(job, &info);
 	info.job = 0;
-	jobs_watch_tell(guest->peer, &info);
+	jobs_watch_tell(job->peer, &info);
 	job_forget(job);
 	request_reply(request, &result, NULL, NULL);
 }

@@ -19,6 +19,7 @@ struct jobs_watcher {
 /* A session. */
 struct jobs_guest {
 	struct jobs_peer *peer;
+	bool is_local; /* this machine's own user, who sees the jobs of all */
 	struct job_pending_list pending;
 };
 

@@ -244,6 +244,79 @@ def a_job_without_a_terminal_is_attached_to_with_all_it_wrote(t):
 
 
 @test(timeout=300)
+def a_detached_job_outlives_its_client_and_that_ones_daemon(t):
+    desk, lap = two(t)
+    done = ex(lap, "--detach", "--name", "long", "--", "sh", "-c",
+              "echo one; while [ ! -e two ]; do sleep 0.1; done; echo two; while [ ! -e go ]; do sleep 0.1; done; exit 7")
+    assert done.returncode == 0, done
+
+    def attach():
+        program = lap.spawn("loopsyctl", "attach", "desk", "long")
+        assert program.read_line() == "one"
+        return program
+    client = attach()
+    client.signal(signal.SIGKILL)
+    client.wait(60)
+    desk.sh("touch two")
+    client = attach()
+    assert client.read_line() == "two"
+    lap.kill9()
+    assert client.wait(60) == 125
+    assert "loopsyd here has ended" in client.error_text() and "loopsyctl start" in client.error_text()
+    lap.unmount()
+    lap.start()
+    lap.wait_online("desk")
+    assert jobs(lap)[0]["state"] == "running"
+    client = attach()
+    assert client.read_line() == "two"
+    desk.sh("touch go")
+    assert client.wait(60) == 7
+
+
+@test(timeout=300)
+def what_runs_here_is_seen_and_ended_here_whoever_started_it(t):
+    desk, lap = two(t)
+    assert ex(lap, "--detach", "--name", "build", "--", "sh", "-c", "echo theirs; exec sleep 6661").returncode == 0
+    desk.sh('cd "$1"; mkdir build; echo "echo own; exec sleep 6662" >build/cmd', desk.mount + "/.loopsy/jobs")
+
+    def here(host=desk):
+        return sorted((job["peer"], job["name"], job["state"]) for job in json.loads(host.ctl("jobs", "--here", "--json").stdout))
+    assert here() == [("desk", "build", "running"), ("lap", "build", "running")]
+    assert here(lap) == []
+    assert [job["name"] for job in jobs(lap)] == ["build"] # of those on desk, its own only
+    done = desk.ctl("log", "--here", "build")
+    assert done.returncode == 1 and "more than one job on this machine is called 'build'" in done.stderr, done
+    for whose, line in (("lap", "theirs"), ("desk", "own")):
+        follower = desk.spawn("loopsyctl", "log", "--here", f"{whose}/build", "-f")
+        assert follower.read_line() == line
+        attached = desk.spawn("loopsyctl", "attach", "--here", f"{whose}/build")
+        assert attached.read_line() == line
+        assert desk.ctl("kill", "--here", f"{whose}/build").returncode == 0
+        assert (follower.wait(60), attached.wait(60)) == (0, 143)
+        assert desk.ctl("wait", "--here", f"{whose}/build").returncode == 143
+    assert lap.ctl("wait", "desk", "build").returncode == 143
+    assert desk.ctl("jobs", "--here", "--remove").returncode == 0
+    assert here() == [] and jobs(lap) == []
+    for words in (["jobs", "--here", "lap"], ["log", "--here"], ["log", "desk"], ["kill", "--here", "a", "TERM", "more"]):
+        assert desk.ctl(*words).returncode == 2, words
+    done = desk.ctl("log", "--here", "none")
+    assert done.returncode == 1 and "no job on this machine is called 'none'" in done.stderr, done
+
+
+@test(timeout=300)
+def a_start_that_desk_does_not_answer_is_given_up_and_does_not_stay(t):
+    desk, lap = two(t, conf="io_timeout = 1s\njob_grace = 1s")
+    desk.kill(desk.daemon_pid, signal.SIGSTOP)
+    done = ex(lap, "--", "sh", "-c", "echo $$ >started; exec sleep 4442")
+    assert done.returncode == 125 and "desk does not answer" in done.stderr and done.stderr.count("\n") == 1, done
+    desk.kill(desk.daemon_pid, signal.SIGCONT)
+    lap.wait_online("desk")
+    # What was under way may have arrived; its client has gone.
+    assert ex(lap, "--", "true").returncode == 0
+    wait_until(lambda: not is_running(desk, "sleep 444[2]"), 60, "the end of what nobody waits for")
+
+
+@test(timeout=300)
 def find_grep_and_git_work_where_the_files_are(t):
     desk, lap = two(t)
     desk.sh("mkdir -p tree/sub; echo 'a needle' >tree/one; echo needle >tree/sub/two; echo hay >tree/three; "

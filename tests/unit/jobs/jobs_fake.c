@@ -61,6 +61,12 @@ const void *session_peer(const struct session *session)
 	return session;
 }
 
+/* Session 3, where a test opens one. */
+bool session_is_local(const struct session *session)
+{
+	return *(const char *)session == JOBS_FAKE_LOCAL;
+}
+
 bool request_is_orphan(const struct request *request)
 {
 	return !request->session;

@@ -14,6 +14,7 @@
 
 #define JOBS_FAKE_DEADLINE_MS 60000
 #define JOBS_FAKE_SESSIONS    4
+#define JOBS_FAKE_LOCAL       1 /* a peer that points to that is this machine's own user */
 
 struct jobs_fake_call {
 	struct request request; /* first: requests are cast to calls */

@@ -193,6 +193,54 @@ Test(jobs_life, a_start_that_comes_again_starts_nothing)
 	jobs_fake_deinit(&fake);
 }
 
+static uint64_t n_listed(unsigned session, bool all)
+{
+	struct args_job_list args = {.limit = 7, .all = all};
+	struct jobs_fake_call *call = jobs_fake_start(&fake, session, OP_JOB_LIST, &args);
+
+	cr_assert_eq(jobs_fake_wait(&fake, call), 0);
+	return ((const struct result_job_list *)call->result)->total;
+}
+
+static int signal_from(unsigned session, uint64_t job, struct bytes name)
+{
+	struct args_job_signal args = {.job = job, .name = name, .signal = SIGTERM};
+
+	return jobs_fake_wait(&fake, jobs_fake_start(&fake, session, OP_JOB_SIGNAL, &args));
+}
+
+Test(jobs_life, this_machines_own_user_sees_the_jobs_of_all_and_nobody_else_does)
+{
+	static const char self = JOBS_FAKE_LOCAL;
+	struct args_job_start args = {.name = jobs_fake_text("build")};
+	struct jobs_fake_call *theirs, *own, *refused;
+	uint64_t number;
+
+	jobs_fake_init(&fake, NULL);
+	jobs_fake_open_session(&fake, 3, &self);
+	theirs = jobs_fake_line(&fake, 0, "sleep 1000", args);
+	own = jobs_fake_line(&fake, 3, "sleep 1000", args);
+	jobs_fake_until(&fake, theirs->is_done && own->is_done);
+	cr_assert_eq(theirs->error, 0);
+	cr_assert_eq(own->error, 0);
+	cr_assert_eq(n_listed(0, false), 1);
+	cr_assert_eq(n_listed(2, false), 0);
+	cr_assert_eq(n_listed(3, false), 1);
+	cr_assert_eq(n_listed(3, true), 2);
+	refused = jobs_fake_start(&fake, 0, OP_JOB_LIST, &(struct args_job_list){.all = true});
+	cr_assert_eq(jobs_fake_wait(&fake, refused), -EACCES);
+	number = jobs_fake_number(own);
+	cr_assert_eq(signal_from(0, number, (struct bytes){0}), -ENOENT);
+	cr_assert_eq(signal_from(2, jobs_fake_number(theirs), (struct bytes){0}), -ENOENT);
+	/* A name is that of one's own. */
+	cr_assert_eq(signal_from(3, 0, jobs_fake_text("build")), 0);
+	jobs_fake_until(&fake, fake.n_ended == 1);
+	cr_assert_eq(fake.told.job, number);
+	cr_assert_eq(signal_from(3, jobs_fake_number(theirs), (struct bytes){0}), 0);
+	jobs_fake_until(&fake, fake.n_ended == 2);
+	jobs_fake_deinit(&fake);
+}
+
 Test(jobs_life, what_is_written_is_read_and_ends)
 {
 	struct jobs_fake_call *call;
