@@ -378,16 +378,38 @@ static void come_back(struct attached *attached)
 	attached->wants_redraw = attached->has_started;
 }
 
-static void take_signal(struct attached *attached, int number)
+/* Where another client had given it that size, its program has nothing to draw anew, but we have.
+ */
+static void on_resized(void *arg, const struct remote_reply *reply)
 {
+	const struct result_job_resize *result = reply->result;
+	struct attached *attached = arg;
+
+	if (reply->error == 0 && result->same)
+		attached->wants_redraw = true;
+}
+
+static const struct remote_handler resizing = {.reply = on_resized};
+
+static void take_new_size(struct attached *attached)
+{
+	struct args_job_resize args = {.job = attached->target->job};
 	unsigned rows, cols;
 
+	if (!attached->is_terminal || !attached->has_started || attached->is_lost)
+		return;
+	raw_terminal_get_size(&attached->terminal, &rows, &cols);
+	args.rows = rows;
+	args.cols = cols;
+	remote_call(attached->remote, attached->target->peer, OP_JOB_RESIZE, &args, &resizing,
+		    attached, NULL);
+}
+
+static void take_signal(struct attached *attached, int number)
+{
 	switch (number) {
 	case SIGWINCH:
-		if (!attached->is_terminal || !attached->has_started || attached->is_lost)
-			break;
-		raw_terminal_get_size(&attached->terminal, &rows, &cols);
-		job_client_resize(attached->job, rows, cols);
+		take_new_size(attached);
 		break;
 	case SIGTSTP:
 		leave(attached);

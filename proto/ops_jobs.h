@@ -163,7 +163,8 @@ RECORD_DECLARE(job_info)
 	F(X, TEXT, name, OPS_JOB_NAME_MAX)                                                         \
 	F(X, UINT, rows, OPS_JOB_SIZE_MAX)                                                         \
 	F(X, UINT, cols, OPS_JOB_SIZE_MAX)
-#define RECORD_result_job_resize(F, O, X)
+#define RECORD_result_job_resize(F, O, X)                                                          \
+	O(X, BOOL, same, 0) /* it had that size: its program is told nothing */
 
 /* From now on it lives until it ends. */
 #define RECORD_args_job_detach(F, O, X)                                                            \

@@ -389,6 +389,7 @@ static void on_resize(struct jobs_guest *guest, struct request *request)
 
 	if (!job)
 		return;
+	result.same = job->rows == args->rows && job->cols == args->cols;
 	error = job_resize(job, args->rows, args->cols);
 	if (error < 0)
 		request_fail(request, error);

@@ -319,4 +319,41 @@ def several_clients_see_the_same_in_the_size_of_who_types(t):
         pane.wait_for("24 80")
 
 
+@test(timeout=300)
+def a_terminal_that_gets_the_size_of_who_typed_is_drawn_anew(t):
+    desk, lap = two_hosts(t)
+    one, other = Pane(lap, "one"), Pane(lap, "other", 30, 100)
+    open_shell(one)
+    other.line("clear; loopsyctl shell desk")
+    other.wait_for("there$")
+    # What has no place on the smaller one.
+    other.line("clear; printf '\\033[30;1Hbot''tom\\033[2;90Hri''ght\\033[3;1H'; cat")
+    for pane in (one, other):
+        pane.wait_for("bottom")
+    assert one.screen() != other.screen()
+    one.resize(30, 100) # as the other is: the program hears of nothing
+    one.wait_for_same(other)
+
+
+@test(timeout=300)
+def a_terminal_outlives_its_client_that_is_killed(t):
+    desk, lap = two_hosts(t)
+    there, here = Pane(lap, "there"), Pane(lap, "here")
+    open_shell(there)
+    for pane in (there, here):
+        pane.line("clear; vim -u NONE -N file")
+        pane.wait_for("line 1 of")
+    there.wait_for_same(here)
+    lap.sh("kill -KILL $(pgrep -x loopsyctl)")
+    there.wait_for("Killed")
+    there.line("")
+    there.wait_for("here$")
+    there.line("loopsyctl shell desk")
+    there.wait_for_same(here)
+    for pane in (there, here):
+        pane.type("ixyz")
+    there.wait_for("xyzline 1")
+    there.wait_for_same(here)
+
+
 main()
