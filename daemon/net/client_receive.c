@@ -61,6 +61,15 @@ out:
 	return r;
 }
 
+/* Of a call that timed out here: if a stream follows, the server would keep it for us. */
+static void give_up(struct client *client, const struct frame *reply)
+{
+	struct frame frame = {.kind = FRAME_CANCEL, .id = reply->id};
+
+	if (reply->status == 0 && client->link)
+		link_push_frame(client->link, &frame);
+}
+
 static int take_reply(struct client *client, const struct frame *frame, struct chunk *chunk,
 		      const char **ret_why)
 {
@@ -68,6 +77,8 @@ static int take_reply(struct client *client, const struct frame *frame, struct c
 	struct transport_reply reply = {0};
 	int r = 0;
 
+	if (!call)
+		give_up(client, frame);
 	if (!call || call->state == CALL_STREAMING)
 		return 0; /* timed out here, or answered twice around a resumption */
 	if (call->state == CALL_WAITING || !call->message->is_sent) {

@@ -272,6 +272,31 @@ Test(net_resume, a_call_waits_for_a_link_only_so_long)
 	world_close(&world);
 }
 
+Test(net_resume, a_stream_that_comes_for_a_call_which_has_timed_out_is_ended)
+{
+	struct world world = {.times = patient};
+	struct room *room = &world.b.room;
+	struct answer answer = {0};
+
+	world.times.io_timeout = 300;
+	world_open(&world);
+	world_until_up(&world);
+	room->holds_all = true;
+	cr_assert_eq(ask_readdir(&world.a, 10000000, &answer), 0);
+	world_until(&world, room->n_held == 1);
+	relay_stop(&world.relay);
+	relay_cut(&world.relay);
+	world_until(&world, answer.n_replies);
+	cr_assert_eq(answer.error, -ETIMEDOUT);
+	relay_go_on(&world.relay);
+	world_until(&world, world.a.n_up == 2 && is_up(&world.b));
+	room->holds_all = false;
+	room_answer_all(room);
+	world_until(&world, room->n_broken == 1);
+	cr_assert_eq(room->broken_error, -EINTR);
+	world_close(&world);
+}
+
 Test(net_resume, a_call_may_take_longer_than_that_while_there_is_a_link)
 {
 	struct world world = {.times = patient};
