@@ -115,8 +115,8 @@ struct control_handle {
 	unsigned n_inputs; /* its WRITEs to a job's stdin that are under way (control_input.c) */
 };
 
-/* The machine that is asked about what is in that .loopsy, in the root's this one; its transport may
- * be NULL. NULL: there is none. */
+/* The machine that is asked about what is in that .loopsy, in the root's this one; its transport
+ * may be NULL. NULL: there is none. */
 struct fs_peer *control_peer(const struct fs *fs, const struct fs_node *node);
 
 static inline struct fs_peer *control_peer_of(const struct control_handle *handle)

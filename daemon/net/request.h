@@ -56,8 +56,8 @@ uint16_t request_permissions(const struct request *request);
  */
 void request_reply(struct request *request, const void *result, void (*release)(void *arg),
 		   void *release_arg);
-/* Nobody waits for the answer: before it is given, for one that may wait a little for what else there
- * will be to say. */
+/* Nobody waits for the answer: before it is given, for one that may wait a little for what else
+ * there will be to say. */
 void request_be_lazy(struct request *request);
 /* Answers with an errno (negative). */
 void request_fail(struct request *request, int error);
