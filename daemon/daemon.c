@@ -359,6 +359,7 @@ static int start_msg(struct daemon *daemon, struct failure *failure)
 	struct msg_options msg = {
 	    .loop = &daemon->loop,
 	    .thread = store_get_thread(daemon->store),
+	    .reader = store_get_reader(daemon->store),
 	    .max_messages = (uint64_t)options->msg_max,
 	    .max_bytes = (uint64_t)options->msg_max_bytes,
 	    .ttl_ms = (uint64_t)options->msg_ttl_ms,

@@ -1,10 +1,11 @@
 /*
  * Sessions, dispatch, the timer, beginning and end. A handler hands its request to the store's
- * thread; when it is back, and so on the disk, it is answered and others are told:
+ * thread; when it is back, and so on the disk, it is answered and others are told. What only looks
+ * goes to the reader's thread: it sees what is on the disk, and does not wait for it.
  *
  *     SEND ─► store ─► answered, peers woken (msg_deliver.c) ─► DELIVER ─► store: delivered
- *     DELIVER of a peer ─► store ─► answered, watchers told;   ACK ─► store ─► the peer is told:
- * READ
+ *     DELIVER of a peer ─► store ─► answered, watchers told
+ *     ACK ─► store ─► answered, the peer is told: READ
  */
 #include "daemon/msg/msg.h"
 
@@ -57,7 +58,8 @@ void msg_drop(struct msg *msg)
 
 int msg_submit(struct msg *msg, struct store_request *request)
 {
-	int r = store_thread_submit(msg->options.thread, request);
+	struct store_thread *thread = request->reads ? msg->options.reader : msg->options.thread;
+	int r = store_thread_submit(thread, request);
 
 	if (r == 0)
 		msg_hold(msg);

@@ -26,7 +26,7 @@ struct msg_told {
 
 struct msg_options {
 	uv_loop_t *loop;
-	struct store_thread *thread;      /* borrowed until msg_close's closed */
+	struct store_thread *thread, *reader; /* borrowed until msg_close's closed */
 	uint64_t max_messages, max_bytes; /* of one peer, in each of the two boxes */
 	uint64_t ttl_ms;                  /* of messages that do not say */
 	uint64_t keep_ms;                 /* how long read and expired ones stay in the outbox */

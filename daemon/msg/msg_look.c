@@ -25,7 +25,7 @@ static void looking_free(struct looking *looking)
 	free(looking);
 }
 
-/* --- on the store's thread -------------------------------------------------------------------- */
+/* --- on a thread: the store's for ACK, the reader's for the others ---------------------------- */
 
 static int run_list(struct looking *looking, struct msg_sql *sql)
 {
@@ -66,7 +66,7 @@ static int run_ack(struct looking *looking, struct msg_sql *sql)
 static int run(struct store_request *request, sqlite3 *db)
 {
 	struct looking *looking = (struct looking *)request;
-	struct msg_sql *sql = &looking->msg->sql;
+	struct msg_sql *sql = request->reads ? &looking->msg->reads_sql : &looking->msg->sql;
 
 	sql->db = db;
 	switch (looking->request->op->number) {
@@ -227,7 +227,8 @@ void msg_look_handle(struct msg_guest *guest, struct request *request)
 	int r = -ENOMEM;
 
 	if (looking) {
-		looking->store = (struct store_request){.run = run, .done = done};
+		looking->store = (struct store_request){
+		    .run = run, .done = done, .reads = request->op->number != OP_MSG_ACK};
 		looking->msg = guest->msg;
 		looking->request = request;
 		r = prepare(looking);

@@ -21,7 +21,8 @@ struct msg {
 	struct msg_options options;
 	struct msg_limits limits;
 	struct service service;
-	struct msg_sql sql; /* the store's thread */
+	struct msg_sql sql;       /* the store's thread */
+	struct msg_sql reads_sql; /* the reader's */
 	struct msg_peers peers;
 	unsigned n_peers;
 	struct msg_drafts drafts; /* those used last at the end */
@@ -59,7 +60,8 @@ struct msg_guest {
  * on. */
 void msg_hold(struct msg *msg);
 void msg_drop(struct msg *msg);
-/* Hands a request to the thread, with a hold. 0 or -errno (no hold then). */
+/* Hands a request to the thread, or to the reader's if it only reads, with a hold. 0 or -errno (no
+ * hold then). */
 int msg_submit(struct msg *msg, struct store_request *request);
 
 struct timespec msg_time(int64_t ns);

@@ -321,6 +321,7 @@ static void open_machine(struct msg_fake_machine *machine)
 	cr_assert_eq(store_open(&machine->fake->loop, machine->path, &machine->store, &failure), 0,
 		     "%s", failure.text);
 	machine->options.thread = store_get_thread(machine->store);
+	machine->options.reader = store_get_reader(machine->store);
 	cr_assert_eq(msg_new(&machine->options, &machine->msg), 0);
 	machine->service = msg_service(machine->msg);
 	cr_assert_eq(machine->service->session_open(machine->service->arg, (struct session *)&own,
