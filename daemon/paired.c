@@ -302,7 +302,7 @@ static void on_answered(void *arg, struct net_peer *peer, const struct op *op, i
 		return; /* jobs have lines of their own */
 	if (op->number >= OP_KV_SET && op->number <= OP_KV_RENAME && error == 0)
 		return; /* so have changes of values */
-	if (op->number >= OP_MSG_DELIVER && op->number <= OP_MSG_EVENTS && !denied)
+	if (op->number >= OP_MSG_DELIVER && op->number <= OP_MSG_DISCARD && !denied)
 		return; /* so have messages */
 	if (denied)
 		audit_counts_deny(paired->counts, op->number, op->name);

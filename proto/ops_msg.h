@@ -141,7 +141,7 @@ RECORD_DECLARE(msg_event)
  * Bytes at `offset`, which lies not behind the end. With `store` all of it is on the disk when it
  * is answered, and is sent even if MSG_SEND never comes, because the daemon ended before. EFBIG:
  * larger than a message; EILSEQ: no UTF-8, or a NUL within; EINVAL: empty; ENOSPC: the outbox or
- * the disk is full. */
+ * the disk is full. Of draft 0 nothing is kept: it asks whether MSG_SEND would go to that peer. */
 #define RECORD_args_msg_draft(F, O, X)                                                             \
 	F(X, UINT, draft, OPS_ANY)                                                                 \
 	F(X, TEXT, peer, OPS_MSG_PEER_MAX) /* as in MSG_SEND */                                    \
@@ -153,7 +153,8 @@ RECORD_DECLARE(msg_event)
 /* The body is that of `draft`, which is over then, or where that is 0 `body`. An empty peer is all
  * that are paired, each with a message of its own. ttl_ms 0: a week; OPS_ANY: it never expires.
  * Answered when it is on the disk. ENOENT: no such peer; ENOKEY: no such draft; EACCES: the peer
- * does not take messages of this machine; the rest as in MSG_DRAFT. */
+ * does not take messages of this machine (of a draft that is stored, MSG_DRAFT has said so); the
+ * rest as in MSG_DRAFT. */
 #define RECORD_args_msg_send(F, O, X)                                                              \
 	F(X, UINT, draft, OPS_ANY)                                                                 \
 	F(X, TEXT, peer, OPS_MSG_PEER_MAX)                                                         \
@@ -204,6 +205,10 @@ RECORD_DECLARE(msg_event)
 	F(X, TEXT, peer, OPS_MSG_PEER_MAX)
 #define RECORD_result_msg_events(F, O, X)
 
+/* The draft will not be sent, not even by a later daemon. What is not there is passed over. */
+#define RECORD_args_msg_discard(F, O, X) F(X, UINT, draft, OPS_ANY)
+#define RECORD_result_msg_discard(F, O, X)
+
 #define OPS_msg(OP)                                                                                \
 	OP(100, MSG_DELIVER, msg_deliver, MSG, OP_REPEATABLE, "messages for the asked machine")    \
 	OP(101, MSG_READ, msg_read, NONE, OP_REPEATABLE, "messages that were acknowledged")        \
@@ -213,7 +218,8 @@ RECORD_DECLARE(msg_event)
 	OP(105, MSG_SHOW, msg_show, LOCAL, OP_REPEATABLE, "one message")                           \
 	OP(106, MSG_ACK, msg_ack, LOCAL, OP_MUTATES, "acknowledges messages")                      \
 	OP(107, MSG_STATUS, msg_status, LOCAL, OP_REPEATABLE, "how far a message has come")        \
-	OP(108, MSG_EVENTS, msg_events, LOCAL, OP_STREAMS, "tells of messages")
+	OP(108, MSG_EVENTS, msg_events, LOCAL, OP_STREAMS, "tells of messages")                    \
+	OP(109, MSG_DISCARD, msg_discard, LOCAL, OP_REPEATABLE, "gives up a draft")
 
 /* Why an operation on messages failed, for people: as ops_jobs_error. */
 const char *ops_msg_error(uint16_t op, int error);

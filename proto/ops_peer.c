@@ -32,7 +32,7 @@ const char *ops_peer_error(uint16_t op, int error)
 {
 	if (op >= OP_KV_GET && op <= OP_KV_WATCH)
 		return ops_kv_error(op, error);
-	if (op >= OP_MSG_DELIVER && op <= OP_MSG_EVENTS)
+	if (op >= OP_MSG_DELIVER && op <= OP_MSG_DISCARD)
 		return ops_msg_error(op, error);
 	return ops_jobs_error(op, error);
 }

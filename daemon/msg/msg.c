@@ -228,6 +228,9 @@ static void handle(void *arg, void *state, struct request *request)
 	case OP_MSG_DRAFT:
 		msg_draft_handle(guest, request);
 		break;
+	case OP_MSG_DISCARD:
+		msg_discard_handle(guest, request);
+		break;
 	case OP_MSG_SEND:
 		msg_send_handle(guest, request);
 		break;
@@ -257,7 +260,7 @@ int msg_new(const struct msg_options *options, struct msg **ret_msg)
 	msg->service = (struct service){
 	    .name = "msg",
 	    .first_op = OP_MSG_DELIVER,
-	    .last_op = OP_MSG_EVENTS,
+	    .last_op = OP_MSG_DISCARD,
 	    .session_open = session_open,
 	    .session_close = session_close,
 	    .handle = handle,

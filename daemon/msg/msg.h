@@ -1,5 +1,5 @@
 /*
- * Msg: messages between machines. The room for operations 100 to 108: an outbox from which peers
+ * Msg: messages between machines. The room for operations 100 to 109: an outbox from which peers
  * are told what is for them, an inbox that keeps until its messages are acknowledged.
  */
 #ifndef DAEMON_MSG_MSG_H
@@ -27,10 +27,10 @@ struct msg_told {
 struct msg_options {
 	uv_loop_t *loop;
 	struct store_thread *thread, *reader; /* borrowed until msg_close's closed */
-	uint64_t max_messages, max_bytes; /* of one peer, in each of the two boxes */
-	uint64_t ttl_ms;                  /* of messages that do not say */
-	uint64_t keep_ms;                 /* how long read and expired ones stay in the outbox */
-	const char *own_name;             /* borrowed */
+	uint64_t max_messages, max_bytes;     /* of one peer, in each of the two boxes */
+	uint64_t ttl_ms;                      /* of messages that do not say */
+	uint64_t keep_ms;     /* how long read and expired ones stay in the outbox */
+	const char *own_name; /* borrowed */
 	/* The id of a paired peer of that name, or NULL. */
 	const char *(*find_peer)(void *arg, const char *name);
 	/* What it is called now, or NULL: there is none of that id. */

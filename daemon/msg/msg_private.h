@@ -68,8 +68,9 @@ struct timespec msg_time(int64_t ns);
 /* Within what can be told to people; 0 for others. */
 int64_t msg_time_ns(struct timespec time);
 
-/* msg_send.c: DRAFT, SEND. */
+/* msg_send.c: DRAFT, DISCARD, SEND. */
 void msg_draft_handle(struct msg_guest *guest, struct request *request);
+void msg_discard_handle(struct msg_guest *guest, struct request *request);
 void msg_send_handle(struct msg_guest *guest, struct request *request);
 /* Drafts are sent that are on the disk, and whose sender has gone with an earlier daemon; and those
  * that could not be sent before. */

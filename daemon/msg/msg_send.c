@@ -1,4 +1,4 @@
-/* DRAFT and SEND: into the outbox. */
+/* DRAFT, DISCARD and SEND: into the outbox. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +97,7 @@ static int address(struct msg_sending *sending, struct bytes peer)
 	free(name);
 	if (!id)
 		return -ENOENT;
-	if (options->is_refused(options->arg, id))
+	if (!sending->is_stored && options->is_refused(options->arg, id))
 		return -EACCES;
 	return add_row(sending, id, msg_now_ns());
 }
@@ -331,13 +331,32 @@ static int store_draft(struct msg *msg, struct request *request, struct msg_draf
 	return r;
 }
 
+static int check_peer(struct msg *msg, struct bytes peer)
+{
+	struct msg_sending *sending = sending_new(msg, NULL, NULL, NULL);
+	int r = sending ? address(sending, peer) : -ENOMEM;
+
+	if (sending)
+		sending_free(sending);
+	return r;
+}
+
 void msg_draft_handle(struct msg_guest *guest, struct request *request)
 {
 	const struct args_msg_draft *args = request->args;
 	struct result_msg_draft result = {0};
 	struct msg_draft *draft;
-	int r = msg_draft_write(guest->msg, args->draft, args->offset, args->body, &draft);
+	int r;
 
+	if (args->draft == 0) {
+		r = args->body.size > 0 ? -EINVAL : check_peer(guest->msg, args->peer);
+		if (r < 0)
+			request_fail(request, r);
+		else
+			request_reply(request, &result, NULL, NULL);
+		return;
+	}
+	r = msg_draft_write(guest->msg, args->draft, args->offset, args->body, &draft);
 	if (r == 0 && args->store) {
 		r = store_draft(guest->msg, request, draft);
 		if (r == 0)
@@ -349,6 +368,53 @@ void msg_draft_handle(struct msg_guest *guest, struct request *request)
 	}
 	result.size = msg_draft_body(draft).size;
 	request_reply(request, &result, NULL, NULL);
+}
+
+static int run_discard(struct store_request *request, sqlite3 *db)
+{
+	struct msg_sending *sending = (struct msg_sending *)request;
+
+	sending->msg->sql.db = db;
+	return msg_sql_drop_draft(&sending->msg->sql, sending->draft);
+}
+
+static void on_discarded(struct store_request *request, int status)
+{
+	struct msg_sending *sending = (struct msg_sending *)request;
+	struct msg *msg = sending->msg;
+
+	if (status < 0)
+		request_fail(sending->request, status);
+	else
+		request_reply(sending->request, &(struct result_msg_discard){0}, NULL, NULL);
+	sending_free(sending);
+	msg_drop(msg);
+}
+
+void msg_discard_handle(struct msg_guest *guest, struct request *request)
+{
+	const struct args_msg_discard *args = request->args;
+	struct msg_draft *draft = msg_draft_find(guest->msg, args->draft);
+	struct msg_sending *sending;
+	int r = -ENOMEM;
+
+	if (!draft || !msg_draft_is_kept(draft)) {
+		msg_draft_free(guest->msg, draft);
+		request_reply(request, &(struct result_msg_discard){0}, NULL, NULL);
+		return;
+	}
+	sending = sending_new(guest->msg, request, run_discard, on_discarded);
+	if (sending) {
+		sending->draft = args->draft;
+		r = msg_submit(guest->msg, &sending->store);
+	}
+	if (r == 0) {
+		msg_draft_free(guest->msg, draft);
+		return;
+	}
+	if (sending)
+		sending_free(sending);
+	request_fail(request, r);
 }
 
 /* --- what is left ----------------------------------------------------------------------------- */

@@ -240,6 +240,47 @@ Test(msg_life, a_stored_draft_is_sent_after_a_restart_of_the_daemon)
 	msg_fake_deinit(&fake);
 }
 
+Test(msg_life, a_draft_that_is_given_up_is_not_sent_by_a_later_daemon_either)
+{
+	struct args_msg_discard args = {.draft = 9};
+	struct args_msg_send send = {.draft = 9, .peer = msg_fake_text("desk")};
+	struct msg_fake fake;
+
+	msg_fake_init(&fake, NULL);
+	cr_assert_eq(draft(&fake.lap, 8, "a"), 0);
+	cr_assert_eq(draft(&fake.lap, 9, "b"), 0);
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DISCARD, &args, NULL), 0);
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DISCARD, &args, NULL), 0, "it is no more");
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &send, NULL), -ENOKEY);
+	msg_fake_restart(&fake, &fake.lap);
+	msg_fake_send(&fake.lap, "c");
+	msg_fake_until(&fake, strcmp(msg_fake_bodies(&fake.desk, MSG_INBOX), "a,c,") == 0);
+	msg_fake_deinit(&fake);
+}
+
+Test(msg_life, whether_a_peer_takes_messages_is_told_before_there_is_one)
+{
+	struct args_msg_draft args = {.peer = msg_fake_text("desk")};
+	struct args_msg_send send = {.draft = 5, .peer = msg_fake_text("desk")};
+	struct msg_fake fake;
+
+	msg_fake_init(&fake, NULL);
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DRAFT, &args, NULL), 0);
+	cr_assert_eq(draft(&fake.lap, 5, "accepted"), 0);
+	fake.desk.refuses = true;
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DRAFT, &args, NULL), -EACCES);
+	cr_assert_eq(draft(&fake.lap, 6, "refused"), -EACCES);
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &send, NULL), 0,
+		     "its writer was told so");
+	args.body = msg_fake_text("x");
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DRAFT, &args, NULL), -EINVAL,
+		     "it has no number");
+	args.body = (struct bytes){0};
+	args.peer = msg_fake_text("nobody");
+	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DRAFT, &args, NULL), -ENOENT);
+	msg_fake_deinit(&fake);
+}
+
 /* --- limits, expiry, unpairing ---------------------------------------------------------------- */
 
 Test(msg_life, one_whose_time_is_over_expires_and_is_not_delivered)
