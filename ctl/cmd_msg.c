@@ -8,6 +8,7 @@
 #include "ctl/command.h"
 #include "ctl/msg_client.h"
 #include "ctl/terminal.h"
+#include "proto/msg_json.h"
 
 #define PART    (64 * 1024) /* bytes of a body in one call */
 #define PREVIEW 60          /* bytes of one in a list */
@@ -208,7 +209,7 @@ int cmd_msg_run_status(struct context *context)
 	if (r != CONTEXT_OK)
 		return r;
 	r = msg_client_status(context, remote, context->arguments.words[0], &result);
-	status = r == CONTEXT_OK ? msg_client_status_json(&result.info) : NULL;
+	status = r == CONTEXT_OK ? msg_json_status(&result.info) : NULL;
 	remote_free(remote);
 	if (r != CONTEXT_OK)
 		return r;
@@ -364,7 +365,7 @@ static int finish_send(const struct context *context, struct remote *remote, jso
 	if (r == CONTEXT_OK && context->json) {
 		r = msg_client_status(context, remote, id, &result);
 		if (r == CONTEXT_OK)
-			r = context_print_json(context, msg_client_status_json(&result.info));
+			r = context_print_json(context, msg_json_status(&result.info));
 	}
 	return r;
 }

@@ -3,11 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl/terminal.h"
-
-#define TIME_TEXT 64
+#include "proto/msg_json.h"
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
@@ -105,61 +103,7 @@ int msg_client_wait(struct msg_listening *listening, unsigned n_events)
 	return r;
 }
 
-/* --- messages as JSON and as text ------------------------------------------------------------- */
-
-/* "2026-01-31T12:00:00.123Z"; null for 0. */
-static json_t *json_time(struct timespec time)
-{
-	char text[TIME_TEXT], ms[8];
-	struct tm tm;
-
-	if ((time.tv_sec == 0 && time.tv_nsec == 0) || !gmtime_r(&time.tv_sec, &tm))
-		return json_null();
-	strftime(text, sizeof(text) - sizeof(ms), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(ms, sizeof(ms), ".%03uZ", (unsigned)(time.tv_nsec / 1000000) % 1000);
-	return json_string(strcat(text, ms));
-}
-
-static void set_times(json_t *object, const struct msg_info *info)
-{
-	json_object_set_new(object, "queued_at", json_time(info->sent));
-	json_object_set_new(object, "delivered_at", json_time(info->delivered));
-	json_object_set_new(object, "read_at", json_time(info->read));
-}
-
-static json_t *json_envelope(const struct msg_info *info, struct bytes body)
-{
-	json_t *object = json_object();
-
-	json_object_set_new(object, "id", context_json_text(info->id));
-	json_object_set_new(object, "from", context_json_text(info->from));
-	json_object_set_new(object, "to", context_json_text(info->to));
-	json_object_set_new(object, "ts", json_time(info->sent));
-	json_object_set_new(object, "type", json_string(ops_msg_type_name(info->type)));
-	if (info->reply_to.size > 0)
-		json_object_set_new(object, "reply_to", context_json_text(info->reply_to));
-	json_object_set_new(object, "body",
-			    json_stringn(body.size ? (const char *)body.data : "", body.size));
-	if (info->box == MSG_INBOX) {
-		json_object_set_new(object, "read", json_false()); /* what is read leaves it */
-	} else {
-		json_object_set_new(object, "state", json_string(ops_msg_state_name(info->state)));
-		set_times(object, info);
-		json_object_set_new(object, "expires_at", json_time(info->expires));
-	}
-	return object;
-}
-
-json_t *msg_client_status_json(const struct msg_info *info)
-{
-	json_t *object = json_object();
-
-	json_object_set_new(object, "id", context_json_text(info->id));
-	json_object_set_new(object, "to", context_json_text(info->to));
-	json_object_set_new(object, "state", json_string(ops_msg_state_name(info->state)));
-	set_times(object, info);
-	return object;
-}
+/* --- one message ------------------------------------------------------------------------------ */
 
 /* Appends what MSG_SHOW says from the buffer's end on; *ret_info without texts. */
 static int fetch_part(const struct context *context, struct remote *remote,
@@ -188,7 +132,8 @@ int msg_client_fetch(const struct context *context, struct remote *remote, enum 
 		r = fetch_part(context, remote, &args, &body, &result);
 	} while (r == CONTEXT_OK && result.body.size > 0 && body.size < result.info.size);
 	if (r == CONTEXT_OK)
-		*ret_envelope = json_envelope(&result.info, (struct bytes){body.data, body.size});
+		*ret_envelope =
+		    msg_json_envelope(&result.info, (struct bytes){body.data, body.size});
 	buffer_deinit(&body);
 	return r;
 }
@@ -212,7 +157,7 @@ static int fetch_page(const struct context *context, struct remote *remote,
 		if (codec_list_next(&result.messages, &msg_info_record, &info, NULL) < 0)
 			return context_fail(context, "loopsyd answered something strange");
 		args->after = info.number;
-		envelope = json_envelope(&info, info.body);
+		envelope = msg_json_envelope(&info, info.body);
 		if (!info.has_body)
 			json_object_set_new(envelope, "body", json_null());
 		json_array_append_new(list, envelope);

@@ -41,7 +41,5 @@ int msg_client_list(const struct context *context, struct remote *remote, enum m
 		    json_t **ret_list);
 int msg_client_status(const struct context *context, struct remote *remote, const char *id,
 		      struct result_msg_status *ret_result);
-/* {"id","to","state","queued_at","delivered_at","read_at"} */
-json_t *msg_client_status_json(const struct msg_info *info);
 
 #endif
