@@ -34,6 +34,29 @@ void *control_ask_new(struct fs_peer *peer, size_t size, fuse_req_t req)
 	return ask;
 }
 
+void control_ask_release_node(struct control_ask *ask)
+{
+	node_drop(ask->peer->fs, ((struct control_node_ask *)ask)->node);
+}
+
+void *control_ask_new_about(struct fs_peer *peer, size_t size, fuse_req_t req, struct fs_node *node,
+			    void (*done)(struct control_ask *ask,
+					 const struct transport_reply *reply))
+{
+	struct control_node_ask *ask = control_ask_new(peer, size, req);
+
+	if (!ask) {
+		if (req)
+			fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	ask->node = node;
+	node_hold(node);
+	ask->ask.done = done;
+	ask->ask.release = control_ask_release_node;
+	return ask;
+}
+
 static void free_ask(struct control_ask *ask)
 {
 	if (ask->release)

@@ -1,6 +1,7 @@
 /*
- * Control asks: calls to a peer about jobs. As peer.h's calls, but without nodes, with streams of
- * several channels, and for requests on control files: an interrupt is answered at once.
+ * Control asks: calls to a peer, or to this machine, on behalf of control files. As peer.h's calls,
+ * but without nodes, with streams of several channels, and for requests on control files: an
+ * interrupt is answered at once.
  *
  * Whoever needs one allocates it with control_ask_new (a struct that begins with struct
  * control_ask), sends it once, and hears of it by `done`, and where a stream follows by `data` and
@@ -35,6 +36,18 @@ struct control_ask {
 
 /* NULL: no memory (req is not answered). `req` may be NULL. */
 void *control_ask_new(struct fs_peer *peer, size_t size, fuse_req_t req);
+
+/* The same about a node, which it holds; `size` is that of a struct that begins with this one.
+ * NULL: ENOMEM was answered. */
+struct control_node_ask {
+	struct control_ask ask;
+	struct fs_node *node;
+};
+void *control_ask_new_about(struct fs_peer *peer, size_t size, fuse_req_t req, struct fs_node *node,
+			    void (*done)(struct control_ask *ask,
+					 const struct transport_reply *reply));
+/* Its release. One of its own is to end with it. */
+void control_ask_release_node(struct control_ask *ask);
 
 void control_ask_send(struct control_ask *ask, uint16_t op, const void *args);
 

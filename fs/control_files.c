@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "fs/control_job.h"
-#include "fs/control_jobs.h"
 #include "fs/control_kv.h"
-#include "fs/control_kv_list.h"
+#include "fs/control_names.h"
 #include "fs/control_private.h"
 #include "fs/dir.h"
 #include "fs/name_hash.h"
@@ -20,17 +19,17 @@
 #define ERRORS (1u << JOB_STDERR)
 
 /* The directories themselves come first. */
-enum { ROW_TOP, ROW_JOB, ROW_VALUE, ROWS_NAMELESS, ROW_JOBS = ROWS_NAMELESS, ROW_KV };
+enum { ROW_TOP, ROW_JOB, ROW_VALUE, ROWS_NAMELESS };
 
 /* clang-format off */
 static const struct control rows[] = {
 	[ROW_TOP] = {.name = CONTROL_DIR_NAME, .mode = S_IFDIR | 0500, .for_all = true},
 	[ROW_JOB] = {.name = "", .mode = S_IFDIR | 0500},
-	[ROW_VALUE] = {.name = "", .mode = S_IFREG | 0600},
-	[ROW_JOBS] = {.name = "jobs", .mode = S_IFDIR | 0700,
-	 .places = CONTROL_IN_PEER | CONTROL_IN_ROOT},
-	[ROW_KV] = {.name = "kv", .mode = S_IFDIR | 0700,
-	 .places = CONTROL_IN_PEER | CONTROL_IN_ROOT},
+	[ROW_VALUE] = {.name = "", .mode = S_IFREG | 0600, .heard = sizeof(struct control_value)},
+	{.name = "jobs", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .dir = &control_jobs_dir},
+	{.name = "kv", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .dir = &control_kv_dir, .leaf = &rows[ROW_VALUE]},
 	{.name = "status", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
 	 .for_all = true, .text = control_text_status},
 	{.name = "last-error", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
@@ -89,17 +88,6 @@ struct fs_peer *control_peer(const struct fs *fs, const struct fs_node *node)
 	return peer ? peer : fs->self;
 }
 
-/* Whether somebody can be asked about jobs there; else the error was answered. */
-static bool take_asked(fuse_req_t req, const struct fs_node *node)
-{
-	const struct fs_peer *peer = control_peer(fs_of(req), node);
-
-	if (peer && peer->transport)
-		return true;
-	fuse_reply_err(req, ESTALE);
-	return false;
-}
-
 /* What the rows of a control directory are in; 0: it has none. */
 static unsigned place_of(const struct fs *fs, const struct fs_node *node)
 {
@@ -154,14 +142,9 @@ void control_node_free(struct fs_node *node)
 	if (!node->control)
 		return;
 	control_job_unref(node->control->job);
-	free(node->control->value);
+	free(node->control->heard);
 	free(node->control);
 	node->control = NULL;
-}
-
-bool control_is_kv(const struct fs_node *node)
-{
-	return node->kind == NODE_IS_CONTROL && node->control->row == &rows[ROW_KV];
 }
 
 bool control_is_value(const struct fs_node *node)
@@ -169,28 +152,25 @@ bool control_is_value(const struct fs_node *node)
 	return node->kind == NODE_IS_CONTROL && node->control->row == &rows[ROW_VALUE];
 }
 
-uint64_t control_kv_ino(const struct fs_node *dir, struct bytes name)
+struct fs_node *control_node_of_leaf(struct fs *fs, struct fs_node *parent, struct bytes name)
 {
-	return name_hash(dir->ino, name) | 2;
-}
-
-struct fs_node *control_node_of_value(struct fs *fs, struct fs_node *parent, struct bytes name)
-{
+	const struct control *row = parent->control->row->leaf;
 	struct fs_node *node = node_find_child(fs, parent, name);
 	struct control_node *control;
 
-	if (node && control_is_value(node))
+	if (node && node->kind == NODE_IS_CONTROL && node->control->row == row)
 		return node;
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return NULL;
-	control->row = &rows[ROW_VALUE];
-	control->value = calloc(1, sizeof(*control->value));
-	if (control->value)
-		node = node_new_local(fs, NODE_IS_CONTROL, parent->peer, S_IFREG,
-				      control_kv_ino(parent, name), parent, name);
-	if (!control->value || !node) {
-		free(control->value);
+	control->row = row;
+	control->heard = calloc(1, row->heard);
+	node = NULL;
+	if (control->heard)
+		node = node_new_local(fs, NODE_IS_CONTROL, parent->peer, row->mode & S_IFMT,
+				      control_names_ino(parent, name), parent, name);
+	if (!node) {
+		free(control->heard);
 		free(control);
 		return NULL;
 	}
@@ -198,9 +178,10 @@ struct fs_node *control_node_of_value(struct fs *fs, struct fs_node *parent, str
 	return node;
 }
 
-static bool is_jobs(const struct fs_node *node)
+/* NULL: it is none whose names are asked for. */
+static const struct control_dir *dir_of(const struct fs_node *node)
 {
-	return node->kind == NODE_IS_CONTROL && node->control->row == &rows[ROW_JOBS];
+	return node->kind == NODE_IS_CONTROL ? node->control->row->dir : NULL;
 }
 
 void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
@@ -214,13 +195,8 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	if (is_jobs(parent)) {
-		if (take_asked(req, parent))
-			control_jobs_lookup(req, parent, name);
-		return;
-	}
-	if (control_is_kv(parent)) {
-		control_kv_lookup(req, parent, name);
+	if (dir_of(parent)) {
+		dir_of(parent)->lookup(req, parent, name);
 		return;
 	}
 	if (parent->kind != NODE_IS_CONTROL)
@@ -240,38 +216,46 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 bool control_is_fleeting(const struct fs_node *node)
 {
 	return node->control->row->is_apart || node->control->row == &rows[ROW_JOB] ||
-	       control_is_value(node);
+	       node->control->heard;
 }
 
 void control_mkdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
-	if (!is_jobs(parent))
+	const struct control_dir *dir = dir_of(parent);
+
+	if (dir && dir->mkdir)
+		dir->mkdir(req, parent, name);
+	else
 		fuse_reply_err(req, EPERM);
-	else if (take_asked(req, parent))
-		control_jobs_mkdir(req, parent, name);
 }
 
 void control_rmdir(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
-	if (!is_jobs(parent))
+	const struct control_dir *dir = dir_of(parent);
+
+	if (dir && dir->rmdir)
+		dir->rmdir(req, parent, name);
+	else
 		fuse_reply_err(req, EPERM);
-	else if (take_asked(req, parent))
-		control_jobs_rmdir(req, parent, name);
 }
 
 void control_create(fuse_req_t req, struct fs_node *parent, struct bytes name,
 		    struct fuse_file_info *info)
 {
-	if (control_is_kv(parent))
-		control_kv_create(req, parent, name, info);
+	const struct control_dir *dir = dir_of(parent);
+
+	if (dir && dir->create)
+		dir->create(req, parent, name, info);
 	else
 		fuse_reply_err(req, EPERM);
 }
 
 void control_unlink(fuse_req_t req, struct fs_node *parent, struct bytes name)
 {
-	if (control_is_kv(parent))
-		control_kv_unlink(req, parent, name);
+	const struct control_dir *dir = dir_of(parent);
+
+	if (dir && dir->unlink)
+		dir->unlink(req, parent, name);
 	else
 		fuse_reply_err(req, EPERM);
 }
@@ -279,10 +263,12 @@ void control_unlink(fuse_req_t req, struct fs_node *parent, struct bytes name)
 void control_rename(fuse_req_t req, struct fs_node *parent, struct bytes name,
 		    struct fs_node *new_parent, struct bytes new_name, unsigned flags)
 {
-	if (control_is_kv(parent) && control_is_kv(new_parent))
-		control_kv_rename(req, parent, name, new_parent, new_name, flags);
+	const struct control_dir *dir = dir_of(parent);
+
+	if (dir && dir->rename)
+		dir->rename(req, parent, name, new_parent, new_name, flags);
 	else
-		fuse_reply_err(req, control_is_kv(parent) ? EXDEV : EPERM);
+		fuse_reply_err(req, EPERM);
 }
 
 void control_print_what(const struct fs_node *node, char *ret_what)
@@ -324,33 +310,25 @@ int control_child(struct fs *fs, const struct fs_node *node, uint64_t index, con
 
 void control_opendir(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	if (is_jobs(node)) {
-		if (take_asked(req, node))
-			control_jobs_open(req, node, info);
-	} else if (control_is_kv(node)) {
-		control_kv_list_open(req, node);
-	} else {
+	if (dir_of(node))
+		dir_of(node)->open(req, node);
+	else
 		dir_open(req, node, info);
-	}
 }
 
 void control_readdir(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
 		     struct fuse_file_info *info, bool plus)
 {
-	if (is_jobs(node))
-		control_jobs_read(req, node, size, offset, info, plus);
-	else if (control_is_kv(node))
-		control_kv_list_read(req, node, size, offset, info, plus);
+	if (dir_of(node))
+		control_names_read(req, node, size, offset, info, plus);
 	else
 		dir_read(req, node, size, offset, info, plus);
 }
 
 void control_releasedir(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
 {
-	if (is_jobs(node))
-		control_jobs_release(req, info);
-	else if (control_is_kv(node))
-		control_kv_list_release(req, info);
+	if (dir_of(node))
+		control_names_release(req, info);
 	else
 		dir_release(req, node, info);
 }

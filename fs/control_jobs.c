@@ -1,11 +1,11 @@
-#include "fs/control_jobs.h"
-
+/* jobs/ as a directory: names of jobs are looked up, made, removed and listed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/control_job.h"
-#include "fs/name_hash.h"
+#include "fs/control_names.h"
+#include "fs/control_private.h"
 #include "fs/root.h"
 
 #define JOBS_LISTED_MAX 16384 /* of one peer: no honest one has as many */
@@ -19,19 +19,11 @@ struct name_ask {
 	char name[OPS_JOB_NAME_MAX];
 };
 
-/* An open directory. */
-struct jobs_handle {
-	struct fs *fs;
-	struct jobs_handle *prev, *next; /* fs->jobs_handles */
-	struct buffer names;             /* each with a NUL behind it */
-	uint32_t n;
-};
-
 struct list_ask {
 	struct control_ask ask;
-	struct fs_node *node; /* held */
-	struct jobs_handle *handle;
-	uint32_t offset; /* of the page */
+	struct fs_node *node;        /* held */
+	struct control_names *names; /* NULL: handed on */
+	uint32_t offset;             /* of the page */
 };
 
 static struct bytes name_of(const struct name_ask *ask)
@@ -65,6 +57,17 @@ static struct name_ask *new_name_ask(fuse_req_t req, struct fs_node *node, struc
 	ask->ask.done = done;
 	ask->ask.release = release_name;
 	return ask;
+}
+
+/* Whether somebody can be asked about jobs there; else the error was answered. */
+static bool can_ask(fuse_req_t req, const struct fs_node *node)
+{
+	const struct fs_peer *peer = control_peer(fs_of(req), node);
+
+	if (peer && peer->transport)
+		return true;
+	fuse_reply_err(req, ESTALE);
+	return false;
 }
 
 static void refuse(fuse_req_t req, struct fs_node *node, struct bytes name, uint16_t op, int error,
@@ -129,12 +132,15 @@ static void on_lookup(struct control_ask *ask, const struct transport_reply *rep
 	control_job_unref(job);
 }
 
-void control_jobs_lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
+static void lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
-	struct control_job *job = control_job_find(control_peer(fs_of(req), node), name);
+	struct control_job *job;
 	struct args_job_status args = {.name = name};
 	struct name_ask *ask;
 
+	if (!can_ask(req, node))
+		return;
+	job = control_job_find(control_peer(fs_of(req), node), name);
 	if (job && job->state != CONTROL_JOB_STARTED) {
 		reply_entry(req, node, name, job);
 		return;
@@ -174,11 +180,13 @@ static void on_mkdir(struct control_ask *ask, const struct transport_reply *repl
 		reply_entry(req, name->node, name_of(name), job);
 }
 
-void control_jobs_mkdir(fuse_req_t req, struct fs_node *node, struct bytes name)
+static void make(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
 	struct args_job_status args = {.name = name};
 	struct name_ask *ask;
 
+	if (!can_ask(req, node))
+		return;
 	if (!control_job_name_is_good(name)) {
 		refuse(
 		    req, node, (struct bytes){name.data, 0}, 0, -EINVAL,
@@ -218,13 +226,15 @@ static void on_rmdir(struct control_ask *ask, const struct transport_reply *repl
 		fuse_reply_err(req, 0);
 }
 
-void control_jobs_rmdir(fuse_req_t req, struct fs_node *node, struct bytes name)
+static void remove_(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
-	struct fs_peer *peer = control_peer(fs_of(req), node);
-	struct control_job *job = control_job_find(peer, name);
+	struct control_job *job;
 	struct args_job_remove args = {0};
 	struct name_ask *ask;
 
+	if (!can_ask(req, node))
+		return;
+	job = control_job_find(control_peer(fs_of(req), node), name);
 	if (!job) { /* the kernel has looked it up just now */
 		fuse_reply_err(req, ENOENT);
 		return;
@@ -251,61 +261,23 @@ void control_jobs_rmdir(fuse_req_t req, struct fs_node *node, struct bytes name)
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-static void free_handle(struct jobs_handle *handle)
-{
-	if (!handle)
-		return;
-	*(handle->prev ? &handle->prev->next : &handle->fs->jobs_handles) = handle->next;
-	if (handle->next)
-		handle->next->prev = handle->prev;
-	buffer_deinit(&handle->names);
-	free(handle);
-}
-
-void control_jobs_free_handles(struct fs *fs)
-{
-	while (fs->jobs_handles)
-		free_handle(fs->jobs_handles);
-}
-
-static bool has_name(const struct jobs_handle *handle, struct bytes name)
-{
-	for (size_t at = 0; at < handle->names.size;) {
-		const char *one = (const char *)handle->names.data + at;
-		size_t size = strlen(one);
-
-		if (size == name.size && memcmp(one, name.data, size) == 0)
-			return true;
-		at += size + 1;
-	}
-	return false;
-}
-
 /* What is no name, or is there already, is left out. */
-static int add_name(struct jobs_handle *handle, struct bytes name)
+static int add_name(struct control_names *names, struct bytes name)
 {
-	int error;
-
-	if (!control_job_name_is_good(name) || has_name(handle, name))
+	if (!control_job_name_is_good(name) || control_names_have(names, name))
 		return 0;
-	if (handle->n >= JOBS_LISTED_MAX)
-		return -EOVERFLOW;
-	error = buffer_append(&handle->names, name.data, name.size);
-	if (!error)
-		error = buffer_append(&handle->names, "", 1);
-	handle->n += !error;
-	return error;
+	return names->n < JOBS_LISTED_MAX ? control_names_add(names, name) : -EOVERFLOW;
 }
 
 static void release_list(struct control_ask *ask)
 {
 	struct list_ask *list = (struct list_ask *)ask;
 
-	free_handle(list->handle);
+	control_names_free(list->names);
 	node_drop(ask->peer->fs, list->node);
 }
 
-static void send_page(fuse_req_t req, struct fs_node *node, struct jobs_handle *handle,
+static void send_page(fuse_req_t req, struct fs_node *node, struct control_names *names,
 		      uint32_t offset);
 
 static int add_page(struct list_ask *list, const struct result_job_list *result)
@@ -317,19 +289,19 @@ static int add_page(struct list_ask *list, const struct result_job_list *result)
 	while (jobs.n && !error) {
 		if (codec_list_next(&jobs, &job_info_record, &info, NULL))
 			return -EPROTO;
-		error = add_name(list->handle, info.name);
+		error = add_name(list->names, info.name);
 	}
 	return error;
 }
 
-static int add_new(struct jobs_handle *handle, const struct fs_peer *peer)
+static int add_new(struct control_names *names, const struct fs_peer *peer)
 {
 	int error = 0;
 
 	for (const struct control_job *job = peer->control.jobs; job && !error; job = job->next)
 		if (job->state != CONTROL_JOB_STARTED && !job->is_removed)
 			error = add_name(
-			    handle, (struct bytes){(const uint8_t *)job->name, strlen(job->name)});
+			    names, (struct bytes){(const uint8_t *)job->name, strlen(job->name)});
 	return error;
 }
 
@@ -337,9 +309,8 @@ static void on_list(struct control_ask *ask, const struct transport_reply *reply
 {
 	struct list_ask *list = (struct list_ask *)ask;
 	const struct result_job_list *result = reply->result;
-	struct jobs_handle *handle = list->handle;
+	struct control_names *names = list->names;
 	fuse_req_t req = control_ask_take(ask);
-	struct fuse_file_info info = {.fh = (uint64_t)(uintptr_t)handle};
 	int error = reply->error;
 	uint32_t n = error ? 0 : result->jobs.n;
 
@@ -349,97 +320,54 @@ static void on_list(struct control_ask *ask, const struct transport_reply *reply
 		error = -EOVERFLOW;
 	if (!req)
 		return;
-	list->handle = NULL;
 	if (!error && n && list->offset + n < result->total) {
-		send_page(req, list->node, handle, list->offset + n);
+		list->names = NULL;
+		send_page(req, list->node, names, list->offset + n);
 		return;
 	}
 	if (!error)
-		error = add_new(handle, ask->peer);
+		error = add_new(names, ask->peer);
 	if (error) {
-		free_handle(handle);
 		refuse(req, list->node, (struct bytes){(const uint8_t *)"", 0}, OP_JOB_LIST, error,
 		       NULL);
-	} else if (fuse_reply_open(req, &info)) {
-		free_handle(handle);
+		return;
 	}
+	list->names = NULL;
+	control_names_reply(req, names);
 }
 
-static void send_page(fuse_req_t req, struct fs_node *node, struct jobs_handle *handle,
+static void send_page(fuse_req_t req, struct fs_node *node, struct control_names *names,
 		      uint32_t offset)
 {
 	struct args_job_list args = {.offset = offset, .limit = OPS_JOB_PAGE_MAX};
 	struct list_ask *ask = control_ask_new(control_peer(fs_of(req), node), sizeof(*ask), req);
 
 	if (!ask) {
-		free_handle(handle);
+		control_names_free(names);
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
 	ask->node = node;
 	node_hold(node);
-	ask->handle = handle;
+	ask->names = names;
 	ask->offset = offset;
 	ask->ask.done = on_list;
 	ask->ask.release = release_list;
 	control_ask_send(&ask->ask, OP_JOB_LIST, &args);
 }
 
-void control_jobs_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *info)
+static void open_list(fuse_req_t req, struct fs_node *node)
 {
-	struct jobs_handle *handle = calloc(1, sizeof(*handle));
+	struct control_names *names;
 
-	if (!handle) {
-		fuse_reply_err(req, ENOMEM);
+	if (!can_ask(req, node))
 		return;
-	}
-	handle->fs = fs_of(req);
-	handle->next = handle->fs->jobs_handles;
-	if (handle->next)
-		handle->next->prev = handle;
-	handle->fs->jobs_handles = handle;
-	send_page(req, node, handle, 0);
-}
-
-/* The names with `.` and `..` before them; a name's offset is that of what comes behind it. */
-void control_jobs_read(fuse_req_t req, struct fs_node *node, size_t size, off_t offset,
-		       struct fuse_file_info *info, bool plus)
-{
-	const struct jobs_handle *handle = (void *)(uintptr_t)info->fh;
-	size_t used = 0, at = offset > 2 ? (size_t)offset - 2 : 0;
-	char *buffer = malloc(size);
-
-	if (!buffer) {
+	names = control_names_new(fs_of(req), S_IFDIR, JOBS_LISTED_MAX * (OPS_JOB_NAME_MAX + 1));
+	if (names)
+		send_page(req, node, names, 0);
+	else
 		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	while (offset < 2 || at < handle->names.size) {
-		const char *name =
-		    offset < 2 ? &".."[offset == 0] : (const char *)handle->names.data + at;
-		size_t next = offset < 2 ? 0 : at + strlen(name) + 1, need;
-		struct fuse_entry_param entry = {
-		    .attr = {.st_ino = node->ino, .st_mode = S_IFDIR | 0700}};
-
-		offset = offset < 2 ? offset + 1 : (off_t)next + 2;
-		if (next)
-			entry.attr.st_ino = name_hash(
-			    node->ino, (struct bytes){(const uint8_t *)name, strlen(name)});
-		need = plus ? fuse_add_direntry_plus(req, buffer + used, size - used, name, &entry,
-						     offset)
-			    : fuse_add_direntry(req, buffer + used, size - used, name, &entry.attr,
-						offset);
-		if (need > size - used)
-			break;
-		used += need;
-		at = next;
-	}
-	fuse_reply_buf(req, buffer, used);
-	free(buffer);
 }
 
-void control_jobs_release(fuse_req_t req, struct fuse_file_info *info)
-{
-	free_handle((void *)(uintptr_t)info->fh);
-	if (req)
-		fuse_reply_err(req, 0);
-}
+const struct control_dir control_jobs_dir = {
+    .lookup = lookup, .mkdir = make, .rmdir = remove_, .open = open_list};

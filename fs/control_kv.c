@@ -86,26 +86,10 @@ void control_kv_refuse(fuse_req_t req, const struct fs_node *node, uint16_t op, 
 	control_errors_reply(req, control_peer(fs_of(req), node), what, op, error, NULL);
 }
 
-static void release_ask(struct control_ask *ask)
-{
-	node_drop(ask->peer->fs, ((struct control_kv_ask *)ask)->node);
-}
-
 void *control_kv_ask_new(fuse_req_t req, struct fs *fs, struct fs_node *node, size_t size,
 			 void (*done)(struct control_ask *ask, const struct transport_reply *reply))
 {
-	struct control_kv_ask *ask = control_ask_new(control_peer(fs, node), size, req);
-
-	if (!ask) {
-		if (req)
-			fuse_reply_err(req, ENOMEM);
-		return NULL;
-	}
-	ask->node = node;
-	node_hold(node);
-	ask->ask.done = done;
-	ask->ask.release = release_ask;
-	return ask;
+	return control_ask_new_about(control_peer(fs, node), size, req, node, done);
 }
 
 void control_kv_heard(struct fs_node *node, const struct kv_entry *entry)
@@ -120,7 +104,7 @@ void control_kv_heard(struct fs_node *node, const struct kv_entry *entry)
 
 /* An ask about a key that may have no node yet. */
 struct name_ask {
-	struct control_kv_ask kv;
+	struct control_node_ask kv;
 	struct fs_node *new_parent; /* of RENAME; held by its request */
 	size_t name_size, new_name_size;
 	uint8_t name[OPS_NAME_MAX], new_name[OPS_NAME_MAX];
@@ -166,7 +150,7 @@ static bool take_key(fuse_req_t req, const struct fs_node *node, struct bytes na
 static void reply_known(fuse_req_t req, struct fs_node *dir, struct bytes name,
 			const struct kv_entry *entry)
 {
-	struct fs_node *node = control_node_of_value(fs_of(req), dir, name);
+	struct fs_node *node = control_node_of_leaf(fs_of(req), dir, name);
 
 	if (node && !control_value_is_ahead(node))
 		control_kv_heard(node, entry);
@@ -196,7 +180,7 @@ static void on_lookup(struct control_ask *ask, const struct transport_reply *rep
 		control_kv_refuse(req, dir, OP_KV_STAT, reply->error);
 }
 
-void control_kv_lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
+static void lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
 	uint8_t key[OPS_KV_KEY_MAX];
 	struct args_kv_stat args;
@@ -234,7 +218,7 @@ static void on_unlink(struct control_ask *ask, const struct transport_reply *rep
 		fuse_reply_err(req, 0);
 }
 
-void control_kv_unlink(fuse_req_t req, struct fs_node *node, struct bytes name)
+static void unlink_(fuse_req_t req, struct fs_node *node, struct bytes name)
 {
 	struct args_kv_del args = {0};
 	uint8_t key[OPS_KV_KEY_MAX];
@@ -270,8 +254,8 @@ static void on_rename(struct control_ask *ask, const struct transport_reply *rep
 		fuse_reply_err(req, 0);
 }
 
-void control_kv_rename(fuse_req_t req, struct fs_node *node, struct bytes name,
-		       struct fs_node *new_node, struct bytes new_name, unsigned flags)
+static void rename_(fuse_req_t req, struct fs_node *node, struct bytes name,
+		    struct fs_node *new_node, struct bytes new_name, unsigned flags)
 {
 	uint8_t key[OPS_KV_KEY_MAX], new_key[OPS_KV_KEY_MAX];
 	struct args_kv_rename args = {0};
@@ -302,7 +286,7 @@ static void make(fuse_req_t req, struct fs_node *dir, struct bytes name,
 		 const struct kv_entry *entry, struct fuse_file_info *info)
 {
 	struct fs *fs = fs_of(req);
-	struct fs_node *node = control_node_of_value(fs, dir, name);
+	struct fs_node *node = control_node_of_leaf(fs, dir, name);
 	struct control_handle *handle = node ? control_handle_new(fs, node, info->flags) : NULL;
 
 	if (!handle) {
@@ -337,8 +321,8 @@ static void on_create(struct control_ask *ask, const struct transport_reply *rep
 }
 
 /* With O_EXCL it is set, to nothing, at once: only one can be the first. */
-void control_kv_create(fuse_req_t req, struct fs_node *node, struct bytes name,
-		       struct fuse_file_info *info)
+static void create(fuse_req_t req, struct fs_node *node, struct bytes name,
+		   struct fuse_file_info *info)
 {
 	struct args_kv_set args = {.flags = KV_IF_ABSENT};
 	uint8_t key[OPS_KV_KEY_MAX];
@@ -360,11 +344,17 @@ void control_kv_create(fuse_req_t req, struct fs_node *node, struct bytes name,
 	control_ask_send(&create->name.kv.ask, OP_KV_SET, &args);
 }
 
+const struct control_dir control_kv_dir = {.lookup = lookup,
+					   .open = control_kv_list,
+					   .create = create,
+					   .unlink = unlink_,
+					   .rename = rename_};
+
 /* --- attributes ------------------------------------------------------------------------------- */
 
 static void on_getattr(struct control_ask *ask, const struct transport_reply *reply)
 {
-	struct fs_node *node = ((struct control_kv_ask *)ask)->node;
+	struct fs_node *node = ((struct control_node_ask *)ask)->node;
 	const struct result_kv_stat *result = reply->result;
 	fuse_req_t req = control_ask_take(ask);
 
@@ -391,7 +381,7 @@ static bool take_own_key(fuse_req_t req, struct fs_node *node, uint8_t key[OPS_K
 void control_kv_getattr(fuse_req_t req, struct fs_node *node)
 {
 	uint8_t key[OPS_KV_KEY_MAX];
-	struct control_kv_ask *ask;
+	struct control_node_ask *ask;
 	struct args_kv_stat args;
 	struct kv_entry known;
 
@@ -413,7 +403,7 @@ void control_kv_getattr(fuse_req_t req, struct fs_node *node)
 
 static void on_changed(struct control_ask *ask, const struct transport_reply *reply)
 {
-	struct fs_node *node = ((struct control_kv_ask *)ask)->node;
+	struct fs_node *node = ((struct control_node_ask *)ask)->node;
 	const struct result_kv_set *result = reply->result;
 	fuse_req_t req = control_ask_take(ask);
 
@@ -429,7 +419,7 @@ static void on_changed(struct control_ask *ask, const struct transport_reply *re
 
 static void on_xattr_set(struct control_ask *ask, const struct transport_reply *reply)
 {
-	struct fs_node *node = ((struct control_kv_ask *)ask)->node;
+	struct fs_node *node = ((struct control_node_ask *)ask)->node;
 	fuse_req_t req = control_ask_take(ask);
 
 	if (!req)
@@ -445,7 +435,7 @@ static void set(fuse_req_t req, struct fs_node *node, uint64_t flags, uint64_t t
 {
 	struct args_kv_set args = {.flags = flags, .ttl_ms = ttl_ms};
 	uint8_t key[OPS_KV_KEY_MAX];
-	struct control_kv_ask *ask;
+	struct control_node_ask *ask;
 
 	if (!take_own_key(req, node, key, &args.key))
 		return;
@@ -485,7 +475,7 @@ static bool is_name(struct bytes name, const char *text)
 }
 
 struct xattr_ask {
-	struct control_kv_ask kv;
+	struct control_node_ask kv;
 	bool is_ttl;
 	size_t size;
 };

@@ -33,23 +33,14 @@ int control_kv_key(struct bytes name, uint8_t ret_key[OPS_KV_KEY_MAX]);
 void control_kv_heard(struct fs_node *node, const struct kv_entry *entry);
 /* Answers with an error, as control_errors_reply. */
 void control_kv_refuse(fuse_req_t req, const struct fs_node *node, uint16_t op, int error);
-/* An ask about a node of kv/, which it holds; `size` begins with struct control_kv_ask. NULL:
- * ENOMEM was answered. */
-struct control_kv_ask {
-	struct control_ask ask;
-	struct fs_node *node;
-};
+/* control_ask_new_about its machine. */
 void *control_kv_ask_new(fuse_req_t req, struct fs *fs, struct fs_node *node, size_t size,
 			 void (*done)(struct control_ask *ask,
 				      const struct transport_reply *reply));
 
-/* Operations on kv/ itself; `info` is dir_open's. */
-void control_kv_lookup(fuse_req_t req, struct fs_node *node, struct bytes name);
-void control_kv_create(fuse_req_t req, struct fs_node *node, struct bytes name,
-		       struct fuse_file_info *info);
-void control_kv_unlink(fuse_req_t req, struct fs_node *node, struct bytes name);
-void control_kv_rename(fuse_req_t req, struct fs_node *node, struct bytes name,
-		       struct fs_node *new_node, struct bytes new_name, unsigned flags);
+/* control_kv_list.c: OPENDIR of kv/. */
+void control_kv_list(fuse_req_t req, struct fs_node *node);
+
 /* On a value. */
 void control_kv_getattr(fuse_req_t req, struct fs_node *node);
 void control_kv_setattr(fuse_req_t req, struct fs_node *node, const struct stat *attr, int valid,
@@ -75,12 +66,7 @@ void control_value_closed(struct control_handle *handle);
 /* It is freed: what was not set is forgotten. */
 void control_value_forget(struct control_handle *handle);
 
-/* control_open.c: a handle for that node. NULL: no memory. */
-struct control_handle *control_handle_new(struct fs *fs, struct fs_node *node, int flags);
-/* control_files.c: the node of a key in kv/: found or made. NULL: no memory. */
-struct fs_node *control_node_of_value(struct fs *fs, struct fs_node *parent, struct bytes name);
-uint64_t control_kv_ino(const struct fs_node *dir, struct bytes name);
-bool control_is_kv(const struct fs_node *node);
+/* control_files.c */
 bool control_is_value(const struct fs_node *node);
 
 #endif

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "fs/control_job.h"
-#include "fs/control_jobs.h"
 #include "fs/control_kv.h"
-#include "fs/control_kv_list.h"
+#include "fs/control_kv_known.h"
+#include "fs/control_names.h"
 #include "fs/control_private.h"
 
 static struct control_handle *handle_of(const struct fuse_file_info *info)
@@ -54,14 +54,14 @@ void control_free_handles(struct fs *fs)
 {
 	while (fs->control_handles)
 		control_handle_free(fs->control_handles);
-	control_jobs_free_handles(fs);
-	control_kv_list_free_handles(fs);
+	control_names_free_all(fs);
+	control_kv_known_free_all(fs);
 }
 
 /* libfuse 3.14 has no name for FOPEN_STREAM, without which a read that waits would keep writes on
  * the same descriptor waiting; so the answer is made by hand. Nothing is cached: the kernel reads
  * text up to its end as of open, whatever size it was told before. */
-static void reply_open(fuse_req_t req, struct control_handle *handle)
+void control_open_reply(fuse_req_t req, struct control_handle *handle)
 {
 	struct fuse_open_out out = {
 	    .fh = (uint64_t)(uintptr_t)handle,
@@ -87,7 +87,7 @@ static void on_content(struct control_ask *ask, const struct transport_reply *re
 		return;
 	}
 	content->handle = NULL;
-	reply_open(req, handle);
+	control_open_reply(req, handle);
 }
 
 /* Whether it may be opened so now. */
@@ -148,7 +148,7 @@ void control_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *i
 		control_handle_free(handle);
 		return;
 	}
-	reply_open(req, handle);
+	control_open_reply(req, handle);
 }
 
 /* --- reading a log ---------------------------------------------------------------------------- */

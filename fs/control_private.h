@@ -35,12 +35,30 @@ struct control_source {
 	void (*leave)(struct control_handle *handle);
 };
 
+/* A directory whose names are no rows: what can be done with them. NULL: it cannot. */
+struct control_dir {
+	void (*lookup)(fuse_req_t req, struct fs_node *node, struct bytes name);
+	/* OPENDIR: to be answered by control_names_reply. */
+	void (*open)(fuse_req_t req, struct fs_node *node);
+	void (*mkdir)(fuse_req_t req, struct fs_node *node, struct bytes name);
+	void (*rmdir)(fuse_req_t req, struct fs_node *node, struct bytes name);
+	void (*create)(fuse_req_t req, struct fs_node *node, struct bytes name,
+		       struct fuse_file_info *info);
+	void (*unlink)(fuse_req_t req, struct fs_node *node, struct bytes name);
+	/* `new_node` may be any directory. */
+	void (*rename)(fuse_req_t req, struct fs_node *node, struct bytes name,
+		       struct fs_node *new_node, struct bytes new_name, unsigned flags);
+};
+
 /* A row of the table of control files. */
 struct control {
 	const char *name;
 	uint16_t mode;  /* type and permissions */
 	uint8_t places; /* enum control_places */
-	bool for_all;   /* with allow_other, everybody may read it */
+	const struct control_dir *dir;
+	const struct control *leaf; /* the row of the files in it: control_node_of_leaf */
+	size_t heard;               /* the size of what is remembered of one (control_node) */
+	bool for_all;               /* with allow_other, everybody may read it */
 	/* It reads and writes as a pipe: no positions, size 0. */
 	bool is_stream;
 	/* Each lookup is an inode of its own: the kernel lets only one write to an inode at a time,
@@ -72,8 +90,11 @@ struct control {
 /* What a node of kind NODE_IS_CONTROL is: node->control. */
 struct control_node {
 	const struct control *row;
-	struct control_job *job;     /* held; NULL: not of a job */
-	struct control_value *value; /* owned; NULL: not of a value */
+	struct control_job *job; /* held; NULL: not of a job */
+	union {                  /* owned: what was last heard of it; NULL: the row has none */
+		void *heard;
+		struct control_value *value;
+	};
 };
 
 /* A READ that waits. */
@@ -132,7 +153,10 @@ void control_reader_leave(struct control_handle *handle);
 struct fs_node *control_node_of_job(struct fs *fs, struct fs_node *parent, struct bytes name,
 				    struct control_job *job);
 
-/* "desk/.loopsy/jobs/build/cmd". */
+/* The node of a file in such a directory: found or made. NULL: no memory. */
+struct fs_node *control_node_of_leaf(struct fs *fs, struct fs_node *parent, struct bytes name);
+
+/* "jobs/build/cmd". */
 void control_print_what(const struct fs_node *node, char *ret_what);
 /* Answers a request on an open file with an error, as control_errors_reply. */
 void control_refuse(fuse_req_t req, const struct control_handle *handle, uint16_t op, int error,
@@ -156,7 +180,11 @@ int control_ask_content(fuse_req_t req, struct fs_node *node, struct control_han
 
 /* --- control_open.c --------------------------------------------------------------------------- */
 
+/* A handle for that node. NULL: no memory. */
+struct control_handle *control_handle_new(struct fs *fs, struct fs_node *node, int flags);
 void control_handle_free(struct control_handle *handle);
+/* Answers OPEN. */
+void control_open_reply(fuse_req_t req, struct control_handle *handle);
 
 /* --- control_follow.c ------------------------------------------------------------------------- */
 
@@ -173,6 +201,8 @@ void control_follow_writable(struct control_handle *handle);
 void control_follow_end(struct control_handle *handle);
 
 /* --- rows ------------------------------------------------------------------------------------- */
+
+extern const struct control_dir control_jobs_dir, control_kv_dir;
 
 extern const struct control_source control_events_source, control_feed_source, control_exec_source,
     control_wait_source;

@@ -10,16 +10,8 @@
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static void reply_open(fuse_req_t req, struct control_handle *handle)
-{
-	struct fuse_file_info info = {.fh = (uint64_t)(uintptr_t)handle, .direct_io = 1};
-
-	if (fuse_reply_open(req, &info))
-		control_handle_free(handle);
-}
-
 struct open_ask {
-	struct control_kv_ask kv;
+	struct control_node_ask kv;
 	struct control_handle *handle; /* NULL: it is open, or freed */
 	uint64_t size;
 };
@@ -30,7 +22,7 @@ static void release_open(struct control_ask *ask)
 
 	if (open->handle)
 		control_handle_free(open->handle);
-	node_drop(ask->peer->fs, open->kv.node);
+	control_ask_release_node(ask);
 }
 
 /* All of it is there, or why not. */
@@ -46,7 +38,7 @@ static void opened(struct open_ask *open, int error)
 		return;
 	}
 	open->handle = NULL;
-	reply_open(req, handle);
+	control_open_reply(req, handle);
 }
 
 static void send_get(fuse_req_t req, struct control_handle *handle);
@@ -151,7 +143,7 @@ void control_value_open(fuse_req_t req, struct control_handle *handle, struct fu
 		return;
 	}
 	truncate(handle);
-	reply_open(req, handle);
+	control_open_reply(req, handle);
 }
 
 /* Without O_EXCL it is not set yet: with the first flush behind new bytes, or when it is closed. */
@@ -267,7 +259,7 @@ struct setting {
 };
 
 struct set_ask {
-	struct control_kv_ask kv;
+	struct control_node_ask kv;
 	struct setting *setting; /* NULL: handed on */
 	bool is_last;
 };
@@ -289,7 +281,7 @@ static void release_set(struct control_ask *ask)
 	struct set_ask *set = (struct set_ask *)ask;
 
 	setting_free(set->setting);
-	node_drop(ask->peer->fs, set->kv.node);
+	control_ask_release_node(ask);
 }
 
 static void send_next(fuse_req_t req, struct fs *fs, struct fs_node *node, struct setting *setting);

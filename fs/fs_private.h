@@ -20,8 +20,7 @@ struct notify_done;
 struct listing;
 struct dir_handle;
 struct control_handle;
-struct jobs_handle;
-struct kv_handle;
+struct control_names;
 struct kv_known;
 struct control_errors;
 struct control_ring;
@@ -79,10 +78,10 @@ struct fs {
 
 	/* control files: of the local machine, and all open ones */
 	struct control_handle *control_handles;
-	struct jobs_handle *jobs_handles;
-	struct kv_handle *kv_handles;
-	struct kv_known *kv_known; /* what they say of each key */
-	struct fs_peer *self;      /* the local machine, for its kv/ and jobs/; in no directory */
+	struct control_names *control_names; /* open directories */
+	struct kv_known *kv_known;           /* what they say of each key */
+	struct fs_peer
+	    *self; /* the local machine, for its kv/ and jobs/; in no directory. NULL: none */
 	struct control_errors *errors;
 	struct control_ring *events; /* of all peers */
 	bool wants_events;           /* somebody reads them */
