@@ -187,8 +187,11 @@ int msg_client_list(const struct context *context, struct remote *remote, enum m
 		    json_t **ret_list)
 {
 	const char *peer = arguments_text(&context->arguments, "peer", "");
-	struct args_msg_list args = {
-	    .box = box, .peer = context_bytes(peer), .limit = OPS_MSG_PAGE_MAX, .bodies = true};
+	struct args_msg_list args = {.box = box,
+				     .peer = context_bytes(peer),
+				     .limit = OPS_MSG_PAGE_MAX,
+				     .bodies = true,
+				     .fresh = true};
 	json_t *list = json_array();
 	bool rest = true;
 	int r = CONTEXT_OK;

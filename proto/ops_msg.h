@@ -165,13 +165,14 @@ RECORD_DECLARE(msg_event)
 #define RECORD_result_msg_send(F, O, X) F(X, LIST, sent, OPS_MSG_PEERS_MAX) /* of msg_sent */
 
 /* Those behind number `after`, of one peer or of all, oldest first; with `bodies`, bodies as far as
- * they fit. */
+ * they fit. With `fresh`, what was asked to be sent before is among them, and waited for. */
 #define RECORD_args_msg_list(F, O, X)                                                              \
 	F(X, UINT, box, MSG_BOX_MAX)                                                               \
 	F(X, TEXT, peer, OPS_MSG_PEER_MAX)                                                         \
 	F(X, UINT, after, INT64_MAX)                                                               \
 	F(X, UINT, limit, OPS_MSG_PAGE_MAX)                                                        \
-	F(X, BOOL, bodies, 0)
+	F(X, BOOL, bodies, 0)                                                                      \
+	O(X, BOOL, fresh, 0)
 #define RECORD_result_msg_list(F, O, X)                                                            \
 	F(X, BOOL, rest, 0)                    /* there are more behind the last one */            \
 	F(X, LIST, messages, OPS_MSG_PAGE_MAX) /* of msg_info */

@@ -221,6 +221,16 @@ static int prepare(struct looking *looking)
 	return 0;
 }
 
+/* What is asked of the thread comes behind what it was given before. */
+static bool reads(const struct msg *msg, const struct request *request)
+{
+	const struct args_msg_list *args = request->args;
+
+	if (request->op->number == OP_MSG_LIST)
+		return !args->fresh || msg->n_sending == 0;
+	return request->op->number != OP_MSG_ACK;
+}
+
 void msg_look_handle(struct msg_guest *guest, struct request *request)
 {
 	struct looking *looking = calloc(1, sizeof(*looking));
@@ -228,7 +238,7 @@ void msg_look_handle(struct msg_guest *guest, struct request *request)
 
 	if (looking) {
 		looking->store = (struct store_request){
-		    .run = run, .done = done, .reads = request->op->number != OP_MSG_ACK};
+		    .run = run, .done = done, .reads = reads(guest->msg, request)};
 		looking->msg = guest->msg;
 		looking->request = request;
 		r = prepare(looking);

@@ -37,6 +37,7 @@ struct msg {
 	int64_t left_last;
 	uint64_t left_at;
 	struct msg_sendings failed; /* stored drafts that could not be sent yet */
+	unsigned n_sending;         /* MSG_SENDs with the thread */
 	unsigned n_under_way; /* requests with the thread, and peers that are removed by then */
 	bool is_closing;
 	void (*closed)(void *arg);

@@ -199,6 +199,7 @@ static void on_sent(struct store_request *request, int status)
 	struct msg_sending *sending = (struct msg_sending *)request;
 	struct msg *msg = sending->msg;
 
+	msg->n_sending -= sending->request != NULL;
 	if (sending->request && status == 0)
 		reply(sending);
 	else if (sending->request)
@@ -258,6 +259,7 @@ void msg_send_handle(struct msg_guest *guest, struct request *request)
 		describe(sending, args);
 		r = msg_submit(msg, &sending->store);
 	}
+	msg->n_sending += r == 0;
 	if (r == 0 && args->draft)
 		msg_draft_free(msg, msg_draft_find(msg, args->draft));
 	if (r == 0)
