@@ -436,7 +436,7 @@ static int start_mount(struct daemon *daemon, struct failure *failure)
 	daemon->mounting.unmounted = on_unmounted;
 	error = mounting_open(&daemon->mounting, &daemon->loop, daemon->paths->mount,
 			      daemon->options, failure);
-	if (error == 0 && fs_set_self(daemon->mounting.fs,
+	if (error == 0 && fs_set_self(daemon->mounting.fs, daemon->name,
 				      (struct bytes){daemon->identity->fingerprint,
 						     sizeof(daemon->identity->fingerprint)},
 				      net_self_transport(daemon->net)) < 0)

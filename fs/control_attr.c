@@ -5,6 +5,7 @@
 
 #include "fs/control_job.h"
 #include "fs/control_kv.h"
+#include "fs/control_messages.h"
 #include "fs/control_private.h"
 #include "fs/root.h"
 
@@ -70,6 +71,11 @@ void control_stat(fuse_req_t req, struct fs *fs, const struct fs_node *node, str
 		stat->st_mtim = node->control->value->changed;
 		return;
 	}
+	if (control_is_message(node)) {
+		stat->st_size = (off_t)node->control->message->size;
+		stat->st_mtim = node->control->message->changed;
+		return;
+	}
 	if (row->is_log)
 		stat->st_size = (off_t)node->control->job->size;
 	else if (!row->is_stream && control_make_text(req, fs, node, &text) == 0)
@@ -110,6 +116,10 @@ void control_getattr(fuse_req_t req, struct fs_node *node)
 		control_kv_getattr(req, node);
 		return;
 	}
+	if (control_is_message(node)) {
+		control_message_getattr(req, node);
+		return;
+	}
 	if (!row->op || node->is_stale || !peer->transport ||
 	    node->control->job->state != CONTROL_JOB_STARTED ||
 	    control_ask_content(req, node, NULL, on_size))
@@ -127,7 +137,7 @@ void control_setattr(fuse_req_t req, struct fs_node *node, const struct stat *at
 		return;
 	}
 
-	if (valid != FUSE_SET_ATTR_SIZE || attr->st_size || !(row->mode & 0200)) {
+	if (valid != FUSE_SET_ATTR_SIZE || attr->st_size || !(row->mode & 0200) || row->box) {
 		fuse_reply_err(req, EPERM);
 		return;
 	}

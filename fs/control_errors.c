@@ -35,26 +35,34 @@ static pid_t field_of(const char *status, const char *name)
 	return at ? (pid_t)strtol(at + strlen(name), NULL, 10) : 0;
 }
 
+/* The start of a thread's file in /proc; false: it is not to be seen. */
+static bool read_file(pid_t tid, const char *name, char ret_text[STATUS_SIZE])
+{
+	char path[40];
+	ssize_t n;
+	int fd;
+
+	if (tid <= 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, ret_text, STATUS_SIZE - 1);
+	close(fd);
+	ret_text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 /* A thread's process and that one's parent; 0: not to be seen. */
 static void read_process(pid_t tid, pid_t *ret_process, pid_t *ret_parent)
 {
-	char path[40], status[STATUS_SIZE];
-	ssize_t n = 0;
-	int fd;
+	char status[STATUS_SIZE];
 
 	*ret_process = tid;
 	*ret_parent = 0;
-	if (tid <= 0)
+	if (!read_file(tid, "status", status))
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	n = read(fd, status, sizeof(status) - 1);
-	close(fd);
-	if (n <= 0)
-		return;
-	status[n] = '\0';
 	*ret_parent = field_of(status, "\nPPid:");
 	if (field_of(status, "\nTgid:"))
 		*ret_process = field_of(status, "\nTgid:");
@@ -66,6 +74,28 @@ pid_t control_errors_process(pid_t tid)
 
 	read_process(tid, &process, &parent);
 	return process;
+}
+
+/* Of /proc/TID/stat, behind the name of the program (which may be anything): proc(5) counts the
+ * state as the third field. */
+#define STAT_FLAGS     9
+#define STAT_EXIT_CODE 52
+#define FLAG_EXITING   0x4 /* PF_EXITING, which is as old as Linux */
+
+bool control_errors_was_killed(pid_t tid)
+{
+	unsigned long flags = 0, code = 0;
+	char text[STATUS_SIZE];
+	const char *at = read_file(tid, "stat", text) ? strrchr(text, ')') : NULL;
+
+	for (int field = 2; at && field < STAT_EXIT_CODE; field++) {
+		at = strchr(at + 1, ' ');
+		if (at && field + 1 == STAT_FLAGS)
+			flags = strtoul(at + 1, NULL, 10);
+	}
+	if (at)
+		code = strtoul(at + 1, NULL, 10);
+	return (flags & FLAG_EXITING) && (code & 0x7f); /* as of wait(2): the signal */
 }
 
 /* --- remembering ------------------------------------------------------------------------------ */
@@ -116,6 +146,16 @@ static const char *meaning_of(uint16_t op, int error)
 	return text;
 }
 
+/* Whom an operation asks: what is local, this machine. */
+static const char *name_of_asked(uint16_t op, const struct fs_peer *peer)
+{
+	const struct op *row = op ? op_find(&ops_peer, op) : NULL;
+
+	if (row && row->permission == PERMISSION_LOCAL)
+		return "this machine";
+	return peer ? peer->name : "here";
+}
+
 void control_errors_reply(fuse_req_t req, struct fs_peer *peer, const char *what, uint16_t op,
 			  int error, const char *why)
 {
@@ -128,7 +168,7 @@ void control_errors_reply(fuse_req_t req, struct fs_peer *peer, const char *what
 	if (format) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		snprintf(text + n, sizeof(text) - (size_t)n, format, peer ? peer->name : "here");
+		snprintf(text + n, sizeof(text) - (size_t)n, format, name_of_asked(op, peer));
 #pragma GCC diagnostic pop
 	} else {
 		snprintf(text + n, sizeof(text) - (size_t)n, "%s", why ? why : strerror(-error));

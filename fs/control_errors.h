@@ -27,5 +27,7 @@ int control_errors_print(fuse_req_t req, const struct fs_peer *peer, struct buff
 
 /* The process that a thread belongs to; the thread itself where that is not to be seen. */
 pid_t control_errors_process(pid_t tid);
+/* Whether the thread is on its way out because of a signal: what it had open is closed for it. */
+bool control_errors_was_killed(pid_t tid);
 
 #endif

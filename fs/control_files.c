@@ -7,6 +7,7 @@
 
 #include "fs/control_job.h"
 #include "fs/control_kv.h"
+#include "fs/control_messages.h"
 #include "fs/control_names.h"
 #include "fs/control_private.h"
 #include "fs/dir.h"
@@ -19,17 +20,24 @@
 #define ERRORS (1u << JOB_STDERR)
 
 /* The directories themselves come first. */
-enum { ROW_TOP, ROW_JOB, ROW_VALUE, ROWS_NAMELESS };
+enum { ROW_TOP, ROW_JOB, ROW_VALUE, ROW_RECEIVED, ROW_SENT, ROWS_NAMELESS };
 
 /* clang-format off */
 static const struct control rows[] = {
 	[ROW_TOP] = {.name = CONTROL_DIR_NAME, .mode = S_IFDIR | 0500, .for_all = true},
-	[ROW_JOB] = {.name = "", .mode = S_IFDIR | 0500},
+	[ROW_JOB] = {.name = "", .mode = S_IFDIR | 0500, .holds = CONTROL_IN_JOB},
 	[ROW_VALUE] = {.name = "", .mode = S_IFREG | 0600, .heard = sizeof(struct control_value)},
+	/* One that came may be removed: so rm does not ask. */
+	[ROW_RECEIVED] = {.name = "", .mode = S_IFREG | 0600, .box = MSG_INBOX,
+	 .heard = sizeof(struct control_message)},
+	[ROW_SENT] = {.name = "", .mode = S_IFREG | 0400, .box = MSG_OUTBOX,
+	 .heard = sizeof(struct control_message)},
 	{.name = "jobs", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
 	 .dir = &control_jobs_dir},
 	{.name = "kv", .mode = S_IFDIR | 0700, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
 	 .dir = &control_kv_dir, .leaf = &rows[ROW_VALUE]},
+	{.name = "messages", .mode = S_IFDIR | 0500, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
+	 .holds = CONTROL_IN_MESSAGES},
 	{.name = "status", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
 	 .for_all = true, .text = control_text_status},
 	{.name = "last-error", .mode = S_IFREG | 0400, .places = CONTROL_IN_PEER | CONTROL_IN_ROOT,
@@ -63,6 +71,12 @@ static const struct control rows[] = {
 	 .text_of = control_text_of_status},
 	{.name = "wait", .mode = S_IFREG | 0400, .places = CONTROL_IN_JOB, .is_stream = true,
 	 .needs_start = true, .source = &control_wait_source},
+	{.name = "send", .mode = S_IFREG | 0200, .places = CONTROL_IN_MESSAGES, .is_stream = true,
+	 .is_apart = true, .is_send = true},
+	{.name = "inbox", .mode = S_IFDIR | 0700, .places = CONTROL_IN_MESSAGES,
+	 .dir = &control_inbox_dir, .leaf = &rows[ROW_RECEIVED], .box = MSG_INBOX},
+	{.name = "outbox", .mode = S_IFDIR | 0500, .places = CONTROL_IN_MESSAGES,
+	 .dir = &control_outbox_dir, .leaf = &rows[ROW_SENT], .box = MSG_OUTBOX},
 };
 /* clang-format on */
 
@@ -91,8 +105,8 @@ struct fs_peer *control_peer(const struct fs *fs, const struct fs_node *node)
 /* What the rows of a control directory are in; 0: it has none. */
 static unsigned place_of(const struct fs *fs, const struct fs_node *node)
 {
-	if (node->control->row == &rows[ROW_JOB])
-		return CONTROL_IN_JOB;
+	if (node->control->row->holds)
+		return node->control->row->holds;
 	if (node->control->row == &rows[ROW_TOP])
 		return node_peer(fs, node) ? CONTROL_IN_PEER : CONTROL_IN_ROOT;
 	return 0;
@@ -273,10 +287,18 @@ void control_rename(fuse_req_t req, struct fs_node *parent, struct bytes name,
 
 void control_print_what(const struct fs_node *node, char *ret_what)
 {
-	const char *name = node->control->row->name;
+	static const char *const boxes[] = {[MSG_INBOX] = "inbox/", [MSG_OUTBOX] = "outbox/"};
+	const struct control *row = node->control->row;
+	const char *name = row->name;
 	const struct control_job *job = node->control->job;
 	bool is_below = job && *name;
 
+	if (control_is_message(node) || row->places == CONTROL_IN_MESSAGES) {
+		snprintf(ret_what, CONTROL_WHAT_MAX, "messages/%s%.*s",
+			 *name ? name : boxes[row->box], *name ? 0 : (int)node_name(node).size,
+			 (const char *)node_name(node).data);
+		return;
+	}
 	snprintf(ret_what, CONTROL_WHAT_MAX, "%s%s%s%s", job ? "jobs/" : "", job ? job->name : "",
 		 is_below ? "/" : "", name);
 }

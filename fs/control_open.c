@@ -6,8 +6,10 @@
 #include "fs/control_job.h"
 #include "fs/control_kv.h"
 #include "fs/control_kv_known.h"
+#include "fs/control_messages.h"
 #include "fs/control_names.h"
 #include "fs/control_private.h"
+#include "fs/control_send.h"
 
 static struct control_handle *handle_of(const struct fuse_file_info *info)
 {
@@ -21,6 +23,7 @@ void control_handle_free(struct control_handle *handle)
 	control_follow_end(handle);
 	control_value_forget(handle);
 	control_input_closed(handle);
+	control_send_closed(handle);
 	*(handle->prev ? &handle->prev->next : &fs->control_handles) = handle->next;
 	if (handle->next)
 		handle->next->prev = handle->prev;
@@ -132,6 +135,14 @@ void control_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *i
 		control_value_open(req, handle, info);
 		return;
 	}
+	if (control_is_message(node)) {
+		control_message_open(req, handle);
+		return;
+	}
+	if (row->is_send) {
+		control_send_open(req, handle);
+		return;
+	}
 	error = check_open(handle, &why);
 	if (!error && info->flags & O_TRUNC && row->truncate)
 		row->truncate(handle->job);
@@ -143,6 +154,8 @@ void control_open(fuse_req_t req, struct fs_node *node, struct fuse_file_info *i
 	} else if (!error) {
 		error = control_make_text(req, fs, node, &handle->text);
 	}
+	if (!error && row->source && row->source->starts_at_open)
+		error = row->source->start(handle);
 	if (error) {
 		control_refuse(req, handle, 0, error, why);
 		control_handle_free(handle);
@@ -229,6 +242,8 @@ void control_write(fuse_req_t req, struct bytes data, off_t offset, struct fuse_
 		fuse_reply_write(req, 0);
 	else if (control_is_value(handle->node))
 		control_value_write(req, handle, data, offset);
+	else if (handle->row->is_send)
+		control_send_write(req, handle, data);
 	else if (!peer || !peer->transport)
 		fuse_reply_err(req, ESTALE);
 	else if (handle->row->is_input)
@@ -245,6 +260,8 @@ void control_flush(fuse_req_t req, struct fuse_file_info *info)
 
 	if (control_is_value(handle->node))
 		control_value_flush(req, handle);
+	else if (handle->row->is_send)
+		control_send_flush(req, handle, true);
 	else if (handle->row->is_input)
 		control_input_flush(req, handle);
 	else if (handle->row->line)
@@ -257,6 +274,8 @@ void control_fsync(fuse_req_t req, struct fuse_file_info *info)
 {
 	if (control_is_value(handle_of(info)->node))
 		control_value_flush(req, handle_of(info));
+	else if (handle_of(info)->row->is_send)
+		control_send_flush(req, handle_of(info), false);
 	else
 		fuse_reply_err(req, 0);
 }

@@ -14,6 +14,8 @@
 #define CONTROL_TEXT_MAX (1024 * 1024)
 
 struct control_job;
+struct control_message;
+struct control_sending;
 struct control_value;
 struct control_feed;
 struct control_handle;
@@ -22,6 +24,7 @@ enum control_places {
 	CONTROL_IN_PEER = 1 << 0, /* a peer's .loopsy */
 	CONTROL_IN_ROOT = 1 << 1, /* the local machine's */
 	CONTROL_IN_JOB = 1 << 2,  /* a directory of jobs/ */
+	CONTROL_IN_MESSAGES = 1 << 3,
 };
 
 /* What comes bit by bit, to be waited for (control_follow.c). */
@@ -33,6 +36,7 @@ struct control_source {
 	ssize_t (*take)(struct control_handle *handle, uint8_t *buffer, size_t size);
 	/* It is closed: out of all lists. */
 	void (*leave)(struct control_handle *handle);
+	bool starts_at_open; /* else with the first READ or POLL */
 };
 
 /* A directory whose names are no rows: what can be done with them. NULL: it cannot. */
@@ -55,9 +59,11 @@ struct control {
 	const char *name;
 	uint16_t mode;  /* type and permissions */
 	uint8_t places; /* enum control_places */
+	uint8_t holds;  /* of a directory of rows: the place that they are in */
 	const struct control_dir *dir;
 	const struct control *leaf; /* the row of the files in it: control_node_of_leaf */
 	size_t heard;               /* the size of what is remembered of one (control_node) */
+	uint8_t box;                /* enum msg_box: which one it is, or of which a message */
 	bool for_all;               /* with allow_other, everybody may read it */
 	/* It reads and writes as a pipe: no positions, size 0. */
 	bool is_stream;
@@ -81,8 +87,8 @@ struct control {
 	 * control_write_go_on or an error; or -errno, perhaps with a static text that says why. */
 	int (*line)(fuse_req_t req, struct control_handle *handle, struct bytes line,
 		    size_t written, const char **ret_why);
-	/* Bytes for a job's standard input are written instead. */
-	bool is_input;
+	/* Bytes for a job's standard input are written instead; or a message. */
+	bool is_input, is_send;
 	/* Opened with O_TRUNC: what was set is gone. May be NULL. */
 	void (*truncate)(struct control_job *job);
 };
@@ -94,6 +100,7 @@ struct control_node {
 	union {                  /* owned: what was last heard of it; NULL: the row has none */
 		void *heard;
 		struct control_value *value;
+		struct control_message *message;
 	};
 };
 
@@ -116,7 +123,7 @@ struct control_handle {
 	int error;                          /* negative: to be said once, by a WRITE or FLUSH */
 	struct buffer text; /* the content as of open; what comes before the stream */
 	struct control_lines lines;
-	pid_t writer; /* the process that wrote what `lines` has */
+	pid_t writer; /* the process that wrote what `lines` has, or `sending` */
 
 	/* control_follow.c */
 	struct control_read *reads, *last_read;
@@ -132,6 +139,8 @@ struct control_handle {
 	 */
 	bool is_dirty, is_truncated;
 	bool is_too_large; /* it was; nothing of it is set any more */
+
+	struct control_sending *sending; /* control_send.c: what is written; NULL: none */
 
 	unsigned n_inputs; /* its WRITEs to a job's stdin that are under way (control_input.c) */
 };
@@ -156,7 +165,7 @@ struct fs_node *control_node_of_job(struct fs *fs, struct fs_node *parent, struc
 /* The node of a file in such a directory: found or made. NULL: no memory. */
 struct fs_node *control_node_of_leaf(struct fs *fs, struct fs_node *parent, struct bytes name);
 
-/* "jobs/build/cmd". */
+/* "jobs/build/cmd", "messages/send". */
 void control_print_what(const struct fs_node *node, char *ret_what);
 /* Answers a request on an open file with an error, as control_errors_reply. */
 void control_refuse(fuse_req_t req, const struct control_handle *handle, uint16_t op, int error,
@@ -202,7 +211,8 @@ void control_follow_end(struct control_handle *handle);
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-extern const struct control_dir control_jobs_dir, control_kv_dir;
+extern const struct control_dir control_jobs_dir, control_kv_dir, control_inbox_dir,
+    control_outbox_dir;
 
 extern const struct control_source control_events_source, control_feed_source, control_exec_source,
     control_wait_source;

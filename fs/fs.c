@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -405,13 +406,14 @@ static void unmount_all(struct fs *fs)
 		fuse_session_unmount(fs->session);
 }
 
-int fs_set_self(struct fs *fs, struct bytes id, struct transport *transport)
+int fs_set_self(struct fs *fs, const char *name, struct bytes id, struct transport *transport)
 {
 	struct fs_peer *peer = peer_new(fs, "this machine", id, transport, NULL);
 
 	if (!peer)
 		return -ENOMEM;
 	fs->self = peer;
+	snprintf(fs->own_name, sizeof(fs->own_name), "%s", name);
 	return 0;
 }
 

@@ -78,8 +78,9 @@ int fs_peer_add(struct fs *fs, const char *name, struct bytes id, struct transpo
 void fs_peer_remove(struct fs_peer *peer);
 int fs_peer_rename(struct fs_peer *peer, const char *name);
 
-/* How the local machine's own values and jobs are asked for: what is in its kv/ and jobs/ is there
- * from now on. `transport` must outlive the mount. Returns 0 or -ENOMEM. */
-int fs_set_self(struct fs *fs, struct bytes id, struct transport *transport);
+/* How the local machine, called `name`, is asked for its own values and jobs and for all messages:
+ * what is in its kv/, jobs/ and messages/ is there from now on. `transport` must outlive the mount.
+ * Returns 0 or -ENOMEM. */
+int fs_set_self(struct fs *fs, const char *name, struct bytes id, struct transport *transport);
 
 #endif

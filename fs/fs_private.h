@@ -80,8 +80,9 @@ struct fs {
 	struct control_handle *control_handles;
 	struct control_names *control_names; /* open directories */
 	struct kv_known *kv_known;           /* what they say of each key */
-	struct fs_peer
-	    *self; /* the local machine, for its kv/ and jobs/; in no directory. NULL: none */
+	/* The local machine, for its values, jobs and messages; in no directory. NULL: none */
+	struct fs_peer *self;
+	char own_name[64]; /* what others call it */
 	struct control_errors *errors;
 	struct control_ring *events; /* of all peers */
 	bool wants_events;           /* somebody reads them */

@@ -106,8 +106,9 @@ Test(fs_control, directories_list_what_is_in_them)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
 
-	cr_assert_str_eq(list(kernel, TOP), ". .. jobs kv status last-error events exec ");
-	cr_assert_str_eq(list(kernel, ".loopsy"), ". .. jobs kv status last-error events exec ");
+	cr_assert_str_eq(list(kernel, TOP), ". .. jobs kv messages status last-error events exec ");
+	cr_assert_str_eq(list(kernel, ".loopsy"),
+			 ". .. jobs kv messages status last-error events exec ");
 	cr_assert_eq(make(kernel, "build"), 0);
 	cr_assert_str_eq(list(kernel, TOP "/jobs"), ". .. build ");
 	cr_assert_str_eq(list(kernel, TOP "/jobs/build"),

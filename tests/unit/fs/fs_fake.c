@@ -10,6 +10,7 @@
 #include "fs_fake_files.h"
 #include "fs_fake_jobs.h"
 #include "fs_fake_kv.h"
+#include "fs_fake_messages.h"
 
 struct transport_call {
 	struct fs_fake *fake;
@@ -506,13 +507,37 @@ static bool is_of_jobs(const struct transport_call *call)
 	return call->op >= OP_JOB_START && call->op <= OP_JOB_EVENTS;
 }
 
-static bool is_of_kv(const struct transport_call *call)
+static bool is_of_messages(const struct transport_call *call)
 {
-	return call->op >= OP_KV_GET && call->op <= OP_KV_WATCH;
+	return fs_fake_message_is_op(call->op) ||
+	       (call->op == OP_KV_WATCH && call->fake->counts_values);
 }
 
-/* The same for a call about jobs or values. */
-static bool answer_job_call(struct transport_call *call, unsigned *n)
+static bool is_of_kv(const struct transport_call *call)
+{
+	return call->op >= OP_KV_GET && call->op <= OP_KV_WATCH && !is_of_messages(call);
+}
+
+/* Of what is no file: a job, a value, a message. */
+static bool is_of_rooms(const struct transport_call *call)
+{
+	return is_of_jobs(call) || is_of_kv(call) || is_of_messages(call);
+}
+
+static int answer_room(struct transport_call *call, union fs_fake_result *result,
+		       struct buffer *scratch)
+{
+	if (is_of_kv(call))
+		return fs_fake_kv_answer(call->fake, call->op, call->args, result, &call->kv_at,
+					 scratch);
+	if (is_of_messages(call))
+		return fs_fake_message_answer(call->fake, call->op, call->args, result, &call->job,
+					      scratch);
+	return fs_fake_job_answer(call->fake, call->op, call->args, result, &call->job, scratch);
+}
+
+/* The same for a call about one of these. */
+static bool answer_room_call(struct transport_call *call, unsigned *n)
 {
 	struct fs_fake *fake = call->fake;
 	union fs_fake_result result = {0};
@@ -520,12 +545,8 @@ static bool answer_job_call(struct transport_call *call, unsigned *n)
 	struct buffer scratch = {0};
 
 	reply.error = call->is_cancelled && !fake->ignores_cancel ? -EINTR : fake->error[call->op];
-	if (!reply.error && is_of_kv(call))
-		reply.error =
-		    fs_fake_kv_answer(fake, call->op, call->args, &result, &call->kv_at, &scratch);
-	else if (!reply.error)
-		reply.error =
-		    fs_fake_job_answer(fake, call->op, call->args, &result, &call->job, &scratch);
+	if (!reply.error)
+		reply.error = answer_room(call, &result, &scratch);
 	if (fake->lie)
 		fake->lie(fake, call->op, &reply, &result);
 	if (reply.error == -EINPROGRESS)
@@ -540,14 +561,14 @@ static bool answer_job_call(struct transport_call *call, unsigned *n)
 	return call->is_streaming;
 }
 
-static void end_job_stream(struct transport_call *call, int error)
+static void end_room_stream(struct transport_call *call, int error)
 {
 	call->fake->n_streams--;
 	if (!call->is_gone)
 		call->handler->end(call->arg, 0, error);
 }
 
-static bool stream_job_on(struct transport_call *call, unsigned *n)
+static bool stream_room_on(struct transport_call *call, unsigned *n)
 {
 	struct fs_fake *fake = call->fake;
 	unsigned channel = 0;
@@ -559,6 +580,8 @@ static bool stream_job_on(struct transport_call *call, unsigned *n)
 
 		if (is_of_kv(call))
 			more = fs_fake_kv_next(fake, &call->kv_at, &data);
+		else if (is_of_messages(call))
+			more = fs_fake_message_next(fake, call->op, &call->job, &data);
 		else
 			more = fs_fake_job_next(fake, &call->job,
 						room < fake->batch ? room : fake->batch, &channel,
@@ -574,7 +597,10 @@ static bool stream_job_on(struct transport_call *call, unsigned *n)
 		buffer_deinit(&data);
 	}
 	if (!call->is_gone && more < 0) {
-		end_job_stream(call, 0);
+		int error = fake->stream_error;
+
+		fake->stream_error = 0;
+		end_room_stream(call, error);
 		++*n;
 		return false;
 	}
@@ -662,15 +688,15 @@ unsigned fs_fake_pump(struct fs_fake *fake)
 
 		next = calls->next;
 		calls->next = NULL;
-		if (is_of_jobs(calls) || is_of_kv(calls)) {
+		if (is_of_rooms(calls)) {
 			if (calls->is_gone && calls->is_streaming) {
 				if (is_of_jobs(calls))
 					fs_fake_job_gone(&calls->job);
 				fake->n_streams--;
 			} else if (calls->is_streaming) {
-				lives = stream_job_on(calls, &n);
+				lives = stream_room_on(calls, &n);
 			} else if (!calls->is_gone) {
-				lives = answer_job_call(calls, &n);
+				lives = answer_room_call(calls, &n);
 			}
 		} else if (!calls->is_gone && calls->is_streaming) {
 			lives = stream_on(calls, &n);
@@ -699,14 +725,14 @@ void fs_fake_link_lost(struct fs_fake *fake)
 	struct transport_call **at = &fake->calls, *call;
 
 	while ((call = *at)) {
-		if (!(is_of_jobs(call) || is_of_kv(call)) || !call->is_streaming || call->is_gone) {
+		if (!is_of_rooms(call) || !call->is_streaming || call->is_gone) {
 			at = &call->next;
 			continue;
 		}
 		*at = call->next;
 		if (!call->next)
 			fake->calls_end = at;
-		end_job_stream(call, -ENOTCONN); /* may make others, at the end */
+		end_room_stream(call, -ENOTCONN); /* may make others, at the end */
 		free_call(call);
 		at = &fake->calls;
 	}
@@ -728,7 +754,7 @@ void fs_fake_session_new(struct fs_fake *fake)
 	fake->listener->session_new(fake->listener_arg, fake->uid, fake->uid);
 	for (; calls; calls = next) {
 		next = calls->next;
-		fake->n_streams -= (is_of_jobs(calls) || is_of_kv(calls)) && calls->is_streaming;
+		fake->n_streams -= is_of_rooms(calls) && calls->is_streaming;
 		if (!calls->is_gone && calls->is_streaming)
 			calls->handler->end(calls->arg, 0, -ENOTCONN);
 		else if (!calls->is_gone)
@@ -773,6 +799,8 @@ struct fs_fake *fs_fake_new(void)
 	fake->last_number = OPS_ROOT_NODE;
 	fake->uid = 4000;
 	fake->batch = 4096;
+	fake->page = 2;
+	fake->part = OPS_IO_MAX;
 	fake->credit = 256 * 1024;
 	fake->root = new_object(fake, S_IFDIR | 0755);
 	return fake;
@@ -782,6 +810,7 @@ void fs_fake_free(struct fs_fake *fake)
 {
 	fs_fake_jobs_free(fake);
 	fs_fake_kv_free(fake);
+	fs_fake_messages_free(fake);
 	while (fake->calls) {
 		struct transport_call *call = fake->calls;
 

@@ -68,11 +68,23 @@ struct fs_fake {
 	/* jobs (fs_fake_jobs.c) */
 	struct fs_fake_job *jobs; /* newest first */
 	struct buffer job_events; /* encoded, to be told */
-	unsigned n_streams;       /* of jobs and values: open now */
+	unsigned n_streams;       /* of jobs, values and messages: open now */
 	struct fs_fake_kv *kv;    /* values (fs_fake_kv.c) */
-	uint64_t rtt_us;          /* what measure says */
-	unsigned n_whole;         /* OPENs answered with the content */
-	uint64_t bytes_asked;     /* of READs */
+	/* messages and changes of values (fs_fake_messages.c) */
+	struct fs_fake_message *messages;
+	struct fs_fake_draft *drafts;
+	struct buffer message_events; /* encoded, to be told */
+	uint64_t last_message;
+	unsigned n_sent;
+	size_t page, part;     /* of one answer: messages listed, bytes of a body */
+	int store_error;       /* of MSG_DRAFT that stores */
+	int stream_error;      /* MSG_EVENTS ends with it, once; 0: it does not */
+	bool counts_values;    /* KV_WATCH tells of these, and not of `kv` */
+	uint64_t n_changes;    /* of values: the version of the last one */
+	uint64_t changes_kept; /* up to there they are not kept any more */
+	uint64_t rtt_us;       /* what measure says */
+	unsigned n_whole;      /* OPENs answered with the content */
+	uint64_t bytes_asked;  /* of READs */
 	/* Changes each answer before it is given. NULL: an honest peer. */
 	void (*lie)(struct fs_fake *fake, uint16_t op, struct transport_reply *reply, void *result);
 	bool has_lied; /* what is given back to it need not be what it gave */

@@ -27,6 +27,11 @@ union fs_fake_result {
 	struct result_job_list job_list;
 	struct result_job_read job_read;
 	struct result_job_screen job_screen;
+	struct result_kv_watch kv_watch;
+	struct result_msg_draft msg_draft;
+	struct result_msg_send msg_send;
+	struct result_msg_list msg_list;
+	struct result_msg_show msg_show;
 };
 
 struct attr fs_fake_attr(const struct fs_fake_object *object);

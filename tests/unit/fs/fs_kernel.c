@@ -72,6 +72,8 @@ void fs_kernel_run(struct fs_kernel *kernel)
 		}
 		if (fs_fake_pump(kernel->fake))
 			moved = true;
+		if (fs_fake_pump(kernel->self))
+			moved = true;
 		collect(kernel);
 	}
 }
@@ -304,6 +306,10 @@ struct fs_kernel *fs_kernel_new(const struct fs_config *config)
 	cr_assert_eq(fs_peer_add(kernel->fs, "desk", (struct bytes){(const uint8_t *)"id", 2},
 				 &kernel->fake->transport, "peer", &kernel->peer),
 		     0);
+	kernel->self = fs_fake_new();
+	cr_assert_eq(fs_set_self(kernel->fs, "lap", (struct bytes){(const uint8_t *)"me", 2},
+				 &kernel->self->transport),
+		     0);
 	cr_assert_eq(ask(kernel, FUSE_INIT, 0, &in, sizeof(in), &out, 24), 0);
 	kernel->init_flags = out.flags;
 	return kernel;
@@ -326,5 +332,6 @@ void fs_kernel_free(struct fs_kernel *kernel, bool is_clean)
 	}
 	close(kernel->socket);
 	fs_fake_free(kernel->fake);
+	fs_fake_free(kernel->self);
 	free(kernel);
 }

@@ -23,7 +23,8 @@ struct fs_kernel_reply {
 
 struct fs_kernel {
 	struct fs *fs;
-	struct fs_fake *fake;
+	struct fs_fake *fake; /* desk */
+	struct fs_fake *self; /* the machine whose mount it is, lap */
 	struct fs_peer *peer;
 	int socket;
 	uint64_t now, timer_at; /* timer_at 0: none */
