@@ -1,28 +1,19 @@
 #include "fs/control_events.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "fs/control_private.h"
-
-#define NOTICE_MAX (2 * (OPS_JOB_CMD_MAX + 512)) /* bytes of a job_info on the wire, at most */
+#include "fs/control_watch.h"
 
 struct control_ring {
 	struct buffer text; /* whole lines; from `first` on */
 	uint64_t first;
 	struct control_handle *readers;
 };
-
-struct watch_ask {
-	struct control_ask ask;
-	struct buffer notice; /* a job_info that has not come whole */
-};
-
-/* --- rings ------------------------------------------------------------------------------------ */
 
 static struct control_ring *ring_of(struct fs *fs, struct fs_peer *peer)
 {
@@ -41,29 +32,71 @@ void control_events_free(struct control_ring *ring)
 	free(ring);
 }
 
+/* --- what is kept ----------------------------------------------------------------------------- */
+
+/* The start of the line that the byte at `at` is in. */
+static size_t line_at(const struct control_ring *ring, size_t at)
+{
+	while (at > 0 && ring->text.data[at - 1] != '\n')
+		at--;
+	return at;
+}
+
+/* It is behind what is kept from `first` on: it gets the rest of its line, and is told. */
+static void overtake(const struct control_ring *ring, struct control_handle *reader, uint64_t first)
+{
+	static const char missed[] = "{\"event\":\"missed\"}\n";
+	size_t at = (size_t)(reader->position - ring->first);
+	const uint8_t *line = ring->text.data + at;
+	size_t left = ring->text.size - at;
+
+	if (line_at(ring, at) != at)
+		buffer_append(&reader->text, line,
+			      (size_t)((const uint8_t *)memchr(line, '\n', left) - line) + 1);
+	buffer_append(&reader->text, missed, sizeof(missed) - 1);
+	reader->position = first;
+}
+
+/* Not for each line: what goes, goes in pieces. What readers still need stays, within reason. */
+static void trim(struct control_ring *ring)
+{
+	size_t drop;
+
+	if (ring->text.size < 2 * CONTROL_EVENTS_KEPT)
+		return;
+	drop = ring->text.size - CONTROL_EVENTS_KEPT;
+	for (const struct control_handle *reader = ring->readers;
+	     reader && ring->text.size < CONTROL_EVENTS_MOST; reader = reader->next_reader)
+		if (reader->position - ring->first < drop)
+			drop = (size_t)(reader->position - ring->first);
+	if (drop < CONTROL_EVENTS_KEPT)
+		return;
+	drop = line_at(ring, drop);
+	for (struct control_handle *reader = ring->readers; reader; reader = reader->next_reader)
+		if (reader->position < ring->first + drop)
+			overtake(ring, reader, ring->first + drop);
+	ring->text.size -= drop;
+	memmove(ring->text.data, ring->text.data + drop, ring->text.size);
+	ring->first += drop;
+}
+
 static void add(struct control_ring *ring, const char *line)
 {
-	size_t size = strlen(line), drop = 0;
+	size_t size;
 
-	if (!ring || buffer_append(&ring->text, line, size) || buffer_append(&ring->text, "\n", 1))
-		return; /* without memory they are lost, as those of long ago */
-	while (ring->text.size - drop > CONTROL_EVENTS_KEPT) {
-		const uint8_t *start = ring->text.data + drop;
-
-		drop +=
-		    (size_t)((const uint8_t *)memchr(start, '\n', ring->text.size - drop) - start) +
-		    1;
+	if (!ring)
+		return;
+	size = ring->text.size;
+	if (buffer_append(&ring->text, line, strlen(line)) || buffer_append(&ring->text, "\n", 1)) {
+		ring->text.size = size; /* without memory it is lost, as those of long ago */
+		return;
 	}
-	if (drop) {
-		ring->text.size -= drop;
-		memmove(ring->text.data, ring->text.data + drop, ring->text.size);
-		ring->first += drop;
-	}
+	trim(ring);
 	control_follow_wake_all(ring->readers);
 }
 
-/* Adds an event, which it takes over, with the time and the peer. */
-static void note(struct fs_peer *peer, const char *name, json_t *more)
+void control_events_note(struct fs *fs, struct fs_peer *peer, const char *machine, const char *name,
+			 json_t *more)
 {
 	char when[80], fine[96];
 	struct timespec now;
@@ -75,105 +108,25 @@ static void note(struct fs_peer *peer, const char *name, json_t *more)
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(fine, sizeof(fine), "%s.%03ldZ", when, now.tv_nsec / 1000000);
-	event = json_pack("{s:s, s:s, s:s}", "time", fine, "peer", peer->name, "event", name);
+	event = json_pack("{s:s, s:s, s:s}", "time", fine, "peer", machine, "event", name);
 	if (event && more)
 		json_object_update(event, more);
 	json_decref(more);
 	line = event ? json_dumps(event, JSON_COMPACT) : NULL;
 	if (line) {
-		add(ring_of(peer->fs, peer), line);
-		add(ring_of(peer->fs, NULL), line);
+		if (peer)
+			add(ring_of(fs, peer), line);
+		add(ring_of(fs, NULL), line);
 	}
 	free(line);
 	json_decref(event);
 }
 
-/* --- what the peer tells ---------------------------------------------------------------------- */
-
-static void note_job(struct fs_peer *peer, const struct job_info *info)
-{
-	static const char *const names[] = {"started", "exited", "killed", "lost"};
-	json_t *more = json_pack("{s:s%}", "job", (const char *)info->name.data, info->name.size);
-
-	if (!more)
-		return;
-	if (!info->job) {
-		note(peer, "removed", more);
-		return;
-	}
-	json_object_set_new(more, "cmd",
-			    json_stringn((const char *)info->cmd.data, info->cmd.size));
-	if (info->state == JOB_EXITED)
-		json_object_set_new(more, "exit", json_integer((json_int_t)info->exit));
-	if (info->state == JOB_KILLED)
-		json_object_set_new(more, "signal", json_integer((json_int_t)info->signal));
-	note(peer, names[info->state], more);
-}
-
-static void on_data(struct control_ask *ask, unsigned channel, struct bytes data)
-{
-	struct buffer *notice = &((struct watch_ask *)ask)->notice;
-	struct job_info info;
-	struct bytes input;
-
-	control_ask_consumed(ask, channel, data.size);
-	notice->limit = NOTICE_MAX + data.size;
-	if (channel || buffer_append(notice, data.data, data.size)) {
-		notice->size = 0;
-		return;
-	}
-	input = (struct bytes){notice->data, notice->size};
-	while (input.size && codec_decode(&job_info_record, &input, &info, NULL) == 0)
-		note_job(ask->peer, &info);
-	memmove(notice->data, input.data, input.size);
-	notice->size = input.size < NOTICE_MAX ? input.size : 0;
-}
-
-static void watch(struct fs_peer *peer);
-
-static void on_end(struct control_ask *ask, int error)
-{
-	ask->peer->control.watch = NULL;
-	if (error == -ENOTCONN)
-		watch(ask->peer);
-}
-
-/* Where it fails, it is tried again when the peer is up, or `events` opened. */
-static void on_reply(struct control_ask *ask, const struct transport_reply *reply)
-{
-	if (reply->error || !reply->more)
-		ask->peer->control.watch = NULL;
-}
-
-static void release(struct control_ask *ask)
-{
-	buffer_deinit(&((struct watch_ask *)ask)->notice);
-}
-
-static void watch(struct fs_peer *peer)
-{
-	struct args_job_events args = {0};
-	struct watch_ask *ask;
-
-	peer->control.wants_events = true;
-	if (peer->control.watch || !peer->transport)
-		return;
-	ask = control_ask_new(peer, sizeof(*ask), NULL);
-	if (!ask)
-		return;
-	ask->ask.done = on_reply;
-	ask->ask.data = on_data;
-	ask->ask.end = on_end;
-	ask->ask.release = release;
-	peer->control.watch = &ask->ask;
-	control_ask_send(&ask->ask, OP_JOB_EVENTS, &args);
-}
-
 void control_events_link(struct fs_peer *peer, const char *event)
 {
-	note(peer, event, NULL);
+	control_events_note(peer->fs, peer, peer->name, event, NULL);
 	if (strcmp(event, "up") == 0 && (peer->control.wants_events || peer->fs->wants_events))
-		watch(peer);
+		control_watch_peer(peer);
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */
@@ -198,14 +151,12 @@ static int start(struct control_handle *handle)
 		return 0;
 	control_reader_join(handle, &ring->readers);
 	handle->position = ring->first;
-	if (peer) {
-		watch(peer);
-		return 0;
-	}
-	fs->wants_events = true;
-	for (unsigned i = 0; i < fs->n_peers; i++)
-		if (fs->peers[i])
-			watch(fs->peers[i]);
+	if (ring->text.size > CONTROL_EVENTS_KEPT) /* the rest is there for others */
+		handle->position += line_at(ring, ring->text.size - CONTROL_EVENTS_KEPT);
+	if (peer)
+		control_watch_peer(peer);
+	else
+		control_watch_all(fs);
 	return 0;
 }
 
@@ -218,17 +169,28 @@ static bool is_ready(struct control_handle *handle)
 {
 	const struct control_ring *ring = ring_read_by(handle);
 
-	return ring && handle->position < ring->first + ring->text.size;
+	return ring && (handle->text.size > 0 || handle->position < ring->first + ring->text.size);
+}
+
+static size_t take_text(struct control_handle *handle, uint8_t *buffer, size_t size)
+{
+	struct buffer *text = &handle->text;
+
+	if (size > text->size)
+		size = text->size;
+	memcpy(buffer, text->data, size);
+	text->size -= size;
+	memmove(text->data, text->data + size, text->size);
+	return size;
 }
 
 static ssize_t take(struct control_handle *handle, uint8_t *buffer, size_t size)
 {
 	const struct control_ring *ring = ring_read_by(handle);
-	size_t left;
+	size_t left = ring->text.size - (size_t)(handle->position - ring->first);
 
-	if (handle->position < ring->first)
-		handle->position = ring->first; /* those between are not kept any more */
-	left = ring->text.size - (size_t)(handle->position - ring->first);
+	if (handle->text.size > 0)
+		return (ssize_t)take_text(handle, buffer, size);
 	if (size > left)
 		size = left;
 	memcpy(buffer, ring->text.data + (handle->position - ring->first), size);
@@ -236,5 +198,9 @@ static ssize_t take(struct control_handle *handle, uint8_t *buffer, size_t size)
 	return (ssize_t)size;
 }
 
-const struct control_source control_events_source = {
-    .start = start, .is_ready = is_ready, .take = take, .leave = control_reader_leave};
+/* From open on, so that what is done after it is told. */
+const struct control_source control_events_source = {.start = start,
+						     .is_ready = is_ready,
+						     .take = take,
+						     .leave = control_reader_leave,
+						     .starts_at_open = true};

@@ -465,6 +465,7 @@ struct fs_peer *peer_new(struct fs *fs, const char *name, struct bytes id,
 	peer->transport = transport;
 	peer->arg = arg;
 	peer->id = name_hash(0, id);
+	peer->control.kv_version = OPS_ANY;
 	snprintf(peer->name, sizeof(peer->name), "%s", name);
 	return peer;
 }

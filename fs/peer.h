@@ -29,6 +29,14 @@ struct peer_call;
 struct control_ask;
 struct control_job;
 
+/* Kinds of what happens. */
+enum control_watch {
+	CONTROL_WATCH_JOBS,
+	CONTROL_WATCH_KV,
+	CONTROL_WATCH_MESSAGES,
+	CONTROL_WATCHES,
+};
+
 /* What control files keep of a peer. */
 struct control_peer {
 	struct control_ask *asks; /* under way */
@@ -37,9 +45,11 @@ struct control_peer {
 	unsigned n_inputs;             /* JOB_WRITEs under way */
 	struct control_errors *errors; /* NULL: none yet */
 	struct control_ring *events;   /* NULL: none yet */
-	struct control_ask *watch;     /* tells of its jobs */
-	bool wants_events;             /* somebody reads them */
-	unsigned n_setting;            /* values that are being set, which nobody waits for */
+	/* They tell what happens (control_watch.c). */
+	struct control_ask *watches[CONTROL_WATCHES];
+	uint64_t kv_version; /* of the last change of a value that was told; OPS_ANY: none */
+	bool wants_events;   /* somebody reads them */
+	unsigned n_setting;  /* values that are being set, which nobody waits for */
 };
 
 struct fs_peer {

@@ -512,7 +512,7 @@ Test(fs_control_streams, events_tell_of_jobs_and_links_as_json_lines)
 	cr_assert(strstr(text, "\"event\":\"exited\",\"job\":\"x\",\"cmd\":\"run\",\"exit\":2}\n"));
 	cr_assert(strstr(text, "\"event\":\"removed\",\"job\":\"x\"}\n"));
 	cr_assert(strstr(text, "\"event\":\"down\"}\n"));
-	cr_assert_eq(kernel->fake->n_streams, 1);
+	cr_assert_eq(kernel->fake->n_streams, 2, "one of jobs, one of values");
 	close_file(kernel, &events);
 	close_file(kernel, &all);
 	fs_kernel_free(kernel, true);
