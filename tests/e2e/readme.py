@@ -225,6 +225,8 @@ def examples_of_control_files_work(t):
     assert len(examples) > 10, examples
     desk, lap = two(t)
     for shell in ("bash", "dash"):
+        desk.sh('echo "lunch?" >"$1"', desk.peer_path("lap", ".loopsy/messages/send"))
+        wait_until(lambda: lap.ctl_json("msg", "inbox"), 60, "what desk sent")
         for script, expected in examples:
             done = lap.run(shell, "-c", f'cd "$0"\n{script}', lap.peer_path("desk", ".loopsy"))
             pattern = re.escape(expected).replace(re.escape("..."), ".*")
