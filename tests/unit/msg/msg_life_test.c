@@ -197,6 +197,26 @@ Test(msg_life, large_and_small_ones_keep_their_order)
 	free(body);
 }
 
+/* As somebody who closes `send`, which nobody waits for, and then lists the outbox. */
+Test(msg_life, a_fresh_list_has_what_was_sent_just_before)
+{
+	struct args_msg_send send = {.peer = msg_fake_text("desk"), .body = msg_fake_text("x")};
+	struct args_msg_list list = {.box = MSG_OUTBOX, .fresh = true};
+	const struct result_msg_list *result;
+	struct msg_fake fake;
+
+	msg_fake_init(&fake, NULL);
+	for (unsigned i = 1; i <= 50; i++) {
+		struct msg_fake_call *sent = msg_fake_start(&fake.lap, OP_MSG_SEND, &send);
+
+		cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_LIST, &list, (const void **)&result),
+			     0);
+		cr_assert_eq(result->messages.n, i);
+		cr_assert_eq(msg_fake_wait(sent), 0);
+	}
+	msg_fake_deinit(&fake);
+}
+
 /* --- drafts ----------------------------------------------------------------------------------- */
 
 static int draft(struct msg_fake_machine *machine, uint64_t number, const char *body)
