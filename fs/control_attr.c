@@ -86,13 +86,11 @@ void control_stat(fuse_req_t req, struct fs *fs, const struct fs_node *node, str
 }
 
 /* What cannot be asked for now has the size that it had, or none. */
-static void on_size(struct control_ask *ask, const struct transport_reply *reply)
+static uint64_t size_heard(const struct fs_node *node, const struct transport_reply *reply)
 {
-	struct fs_node *node = ((struct control_content *)ask)->node;
 	struct control_job *job = node->control->job;
 	const struct result_job_status *result = reply->result;
 	struct buffer text = {.limit = CONTROL_TEXT_MAX};
-	fuse_req_t req = control_ask_take(ask);
 	uint64_t size = 0;
 
 	if (node->control->row->is_log) {
@@ -103,15 +101,47 @@ static void on_size(struct control_ask *ask, const struct transport_reply *reply
 		size = text.size;
 	}
 	buffer_deinit(&text);
+	return size;
+}
+
+static void on_size(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct fs_node *node = ((struct control_content *)ask)->node;
+	uint64_t size = size_heard(node, reply);
+	fuse_req_t req = control_ask_take(ask);
+
 	if (req)
 		root_reply_attr(req, node, size);
 }
 
+static void on_entry(struct control_ask *ask, const struct transport_reply *reply)
+{
+	struct fs_node *node = ((struct control_content *)ask)->node;
+	uint64_t size = size_heard(node, reply);
+	fuse_req_t req = control_ask_take(ask);
+
+	if (req)
+		root_reply_entry_of(req, node, size);
+}
+
+/* Whether the peer is asked for the size; `done` then answers. */
+static bool ask_size(fuse_req_t req, struct fs_node *node,
+		     void (*done)(struct control_ask *ask, const struct transport_reply *reply))
+{
+	return node->control->row->op && !node->is_stale &&
+	       control_peer(fs_of(req), node)->transport &&
+	       node->control->job->state == CONTROL_JOB_STARTED &&
+	       control_ask_content(req, node, NULL, done) == 0;
+}
+
+void control_reply_entry(fuse_req_t req, struct fs_node *node)
+{
+	if (!node || !ask_size(req, node, on_entry))
+		root_reply_entry(req, node);
+}
+
 void control_getattr(fuse_req_t req, struct fs_node *node)
 {
-	const struct control *row = node->control->row;
-	const struct fs_peer *peer = control_peer(fs_of(req), node);
-
 	if (control_is_value(node)) {
 		control_kv_getattr(req, node);
 		return;
@@ -120,9 +150,7 @@ void control_getattr(fuse_req_t req, struct fs_node *node)
 		control_message_getattr(req, node);
 		return;
 	}
-	if (!row->op || node->is_stale || !peer->transport ||
-	    node->control->job->state != CONTROL_JOB_STARTED ||
-	    control_ask_content(req, node, NULL, on_size))
+	if (!ask_size(req, node, on_size))
 		root_getattr(req, node);
 }
 

@@ -220,7 +220,7 @@ void control_lookup(fuse_req_t req, struct fs_node *parent, struct bytes name)
 		if (rows[i].places & place && is_name(name, rows[i].name))
 			row = &rows[i];
 	if (row)
-		root_reply_entry(
+		control_reply_entry(
 		    req, enter(fs, parent, name, row,
 			       parent->kind == NODE_IS_CONTROL ? parent->control->job : NULL));
 	else

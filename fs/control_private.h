@@ -183,6 +183,9 @@ struct control_content {
 /* The content that is known here; none where the peer is to be asked. 0 or -errno. */
 int control_make_text(fuse_req_t req, struct fs *fs, const struct fs_node *node,
 		      struct buffer *text);
+/* Answers LOOKUP. The size is the true one, which costs a round trip where the peer knows it:
+ * sendfile(2) reads no further, and does not ask again. NULL: ENOMEM. */
+void control_reply_entry(fuse_req_t req, struct fs_node *node);
 /* Asks the peer with the row's `op`. 0, or -ENOMEM (req is not answered then). */
 int control_ask_content(fuse_req_t req, struct fs_node *node, struct control_handle *handle,
 			void (*done)(struct control_ask *ask, const struct transport_reply *reply));

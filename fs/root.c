@@ -174,9 +174,17 @@ static void entry_of(fuse_req_t req, struct fs_node *node, struct fuse_entry_par
 	stat_local(req, node, &ret_entry->attr);
 }
 
-void root_reply_entry(fuse_req_t req, struct fs_node *node)
+static void reply_entry(fuse_req_t req, struct fs_node *node, const struct fuse_entry_param *entry)
 {
 	struct fs *fs = fs_of(req);
+
+	node_looked_up(node);
+	if (fuse_reply_entry(req, entry))
+		node_forgotten(fs, node, 1);
+}
+
+void root_reply_entry(fuse_req_t req, struct fs_node *node)
+{
 	struct fuse_entry_param entry;
 
 	if (!node) {
@@ -184,9 +192,16 @@ void root_reply_entry(fuse_req_t req, struct fs_node *node)
 		return;
 	}
 	entry_of(req, node, &entry);
-	node_looked_up(node);
-	if (fuse_reply_entry(req, &entry))
-		node_forgotten(fs, node, 1);
+	reply_entry(req, node, &entry);
+}
+
+void root_reply_entry_of(fuse_req_t req, struct fs_node *node, uint64_t size)
+{
+	struct fuse_entry_param entry;
+
+	entry_of(req, node, &entry);
+	entry.attr.st_size = (off_t)size;
+	reply_entry(req, node, &entry);
 }
 
 int root_reply_create(fuse_req_t req, struct fs_node *node, const struct fuse_file_info *info)

@@ -27,6 +27,8 @@ void root_top_ask(struct fs_peer *peer);
 
 /* Answers with the entry of a local node (see node_new_local); NULL: ENOMEM. */
 void root_reply_entry(fuse_req_t req, struct fs_node *node);
+/* The same with a size that is known elsewhere. */
+void root_reply_entry_of(fuse_req_t req, struct fs_node *node, uint64_t size);
 
 /* Answers CREATE with an open file; -errno: nobody waits for it, the file is not open. */
 int root_reply_create(fuse_req_t req, struct fs_node *node, const struct fuse_file_info *info);

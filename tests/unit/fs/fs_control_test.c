@@ -152,6 +152,32 @@ Test(fs_control, settings_take_effect_with_the_command)
 	fs_kernel_free(kernel, true);
 }
 
+/* Who uses sendfile looks a name up, opens it, and reads as far as the size was then. */
+Test(fs_control, a_name_is_looked_up_with_the_size_of_what_there_is_to_read)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	struct fs_fake_job *job;
+	struct fuse_entry_out entry;
+	uint64_t place;
+
+	cr_assert_eq(make(kernel, "build"), 0);
+	place = fs_kernel_walk(kernel, TOP "/jobs/build");
+	cr_assert_eq(fs_kernel_lookup(kernel, place, "status", &entry), 0);
+	cr_assert_eq(entry.attr.size, strlen("state new\n"));
+	cr_assert_eq(put(kernel, TOP "/jobs/build/cmd", "make\n"), 0);
+	job = fs_fake_job_find(kernel->fake, "build");
+	fs_fake_job_write(job, 0, "out\n", 4);
+	fs_fake_job_exit(job, 42);
+	cr_assert_eq(fs_kernel_lookup(kernel, place, "status", &entry), 0);
+	cr_assert_eq(entry.attr.size, strlen(get(kernel, TOP "/jobs/build/status")));
+	cr_assert_gt(entry.attr.size, strlen("state exited\n"));
+	cr_assert_eq(fs_kernel_lookup(kernel, place, "log", &entry), 0);
+	cr_assert_eq(entry.attr.size, 4);
+	cr_assert_eq(fs_kernel_lookup(kernel, place, "cmd", &entry), 0);
+	cr_assert_eq(entry.attr.size, 5);
+	fs_kernel_free(kernel, true);
+}
+
 Test(fs_control, a_job_that_ended_tells_how)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
