@@ -2,9 +2,10 @@
  * Starting and ending. Each step of the start has its counterpart; the end runs them backwards,
  * one after the other's handles are closed:
  *
- *     start:  home, lock, options, identity │ store │ serving side, jobs, kv, messages, net │ mount
- * │ peers, discovery, control socket, ready end:    control socket │ discovery │ pairing │ jobs'
- * programs │ mount │ peers, net │ jobs │ kv │ messages │ serving side │ audit │ store
+ *     start: home, lock, options, identity; store; serving side, jobs, kv, messages, net;
+ *            mount; peers, discovery, control socket; ready
+ *     end:   control socket; discovery; pairing; jobs' programs; mount; peers, net; jobs; kv;
+ *            messages; serving side; audit; store
  *
  * Programs end while there are links, so that their clients hear of it.
  *

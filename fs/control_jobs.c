@@ -198,17 +198,6 @@ static void make(fuse_req_t req, struct fs_node *node, struct bytes name)
 		control_ask_send(&ask->ask, OP_JOB_STATUS, &args);
 }
 
-static void forget_node(struct fs *fs, struct fs_node *parent, struct bytes name)
-{
-	struct fs_node *node = node_find_child(fs, parent, name);
-
-	if (!node)
-		return;
-	node_hold(node);
-	node_forget_name(fs, node);
-	node_drop(fs, node);
-}
-
 static void on_rmdir(struct control_ask *ask, const struct transport_reply *reply)
 {
 	struct name_ask *name = (struct name_ask *)ask;
@@ -216,7 +205,7 @@ static void on_rmdir(struct control_ask *ask, const struct transport_reply *repl
 
 	if (!reply->error) {
 		control_job_removed(name->job);
-		forget_node(ask->peer->fs, name->node, name_of(name));
+		node_forget_child(ask->peer->fs, name->node, name_of(name));
 	}
 	if (!req)
 		return;
@@ -246,7 +235,7 @@ static void remove_(fuse_req_t req, struct fs_node *node, struct bytes name)
 	if (job->state == CONTROL_JOB_NEW) {
 		control_job_removed(job);
 		job->state = CONTROL_JOB_STARTED; /* as if: it has no reference of its own */
-		forget_node(fs_of(req), node, name);
+		node_forget_child(fs_of(req), node, name);
 		control_job_unref(job);
 		fuse_reply_err(req, 0);
 		return;

@@ -201,15 +201,10 @@ static void lookup(fuse_req_t req, struct fs_node *node, struct bytes name)
 static void on_unlink(struct control_ask *ask, const struct transport_reply *reply)
 {
 	struct name_ask *name = (struct name_ask *)ask;
-	struct fs *fs = ask->peer->fs;
 	fuse_req_t req = control_ask_take(ask);
-	struct fs_node *node = node_find_child(fs, name->kv.node, name_of(name));
 
-	if (!reply->error && node) {
-		node_hold(node);
-		node_forget_name(fs, node);
-		node_drop(fs, node);
-	}
+	if (!reply->error)
+		node_forget_child(ask->peer->fs, name->kv.node, name_of(name));
 	if (!req)
 		return;
 	if (reply->error)

@@ -303,16 +303,11 @@ struct ack_ask {
 static void on_ack(struct control_ask *ask, const struct transport_reply *reply)
 {
 	struct ack_ask *ack = (struct ack_ask *)ask;
-	struct fs *fs = ask->peer->fs;
 	fuse_req_t req = control_ask_take(ask);
-	struct fs_node *node =
-	    node_find_child(fs, ack->of.node, (struct bytes){ack->id, ack->id_size});
 
-	if (!reply->error && node) {
-		node_hold(node);
-		node_forget_name(fs, node);
-		node_drop(fs, node);
-	}
+	if (!reply->error)
+		node_forget_child(ask->peer->fs, ack->of.node,
+				  (struct bytes){ack->id, ack->id_size});
 	if (!req)
 		return;
 	if (reply->error)

@@ -388,6 +388,17 @@ void node_drop(struct fs *fs, struct fs_node *node)
 	node_unused(fs, node);
 }
 
+void node_forget_child(struct fs *fs, struct fs_node *parent, struct bytes name)
+{
+	struct fs_node *node = node_find_child(fs, parent, name);
+
+	if (!node)
+		return;
+	node_hold(node);
+	node_forget_name(fs, node);
+	node_drop(fs, node);
+}
+
 void node_looked_up(struct fs_node *node)
 {
 	node->nlookup++;

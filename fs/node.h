@@ -103,6 +103,8 @@ struct bytes node_name(const struct fs_node *node);
 
 /* The name now leads to nothing (unlink), or to elsewhere (rename); -ENOMEM leaves it nameless. */
 void node_forget_name(struct fs *fs, struct fs_node *node);
+/* The same of the child with that name, if it is known. */
+void node_forget_child(struct fs *fs, struct fs_node *parent, struct bytes name);
 int node_rename(struct fs *fs, struct fs_node *node, struct fs_node *parent, struct bytes name);
 
 /* How many directories are between it and the peer's top: 0 for what lies in the top itself. */

@@ -13,27 +13,6 @@
 #define TOP "desk/.loopsy/messages"
 #define OWN ".loopsy/messages"
 
-static void seen(void *arg, const struct fuse_dirent *dirent, const struct fuse_entry_out *entry)
-{
-	snprintf((char *)arg + strlen(arg), 4096 - strlen(arg), "%.*s ", (int)dirent->namelen,
-		 dirent->name);
-}
-
-static const char *list(struct fs_kernel *kernel, const char *path)
-{
-	static char names[4096];
-	uint64_t node = fs_kernel_walk(kernel, path), handle, offset = 0;
-	int error = fs_kernel_open(kernel, FUSE_OPENDIR, node, &handle);
-
-	names[0] = '\0';
-	if (error)
-		return strerror(-error);
-	while (fs_kernel_readdir(kernel, node, handle, &offset, 256, false, seen, names) > 0)
-		continue;
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, node, handle);
-	return names;
-}
-
 /* What one reads as; its size must be that, before and after. */
 static const char *get(struct fs_kernel *kernel, const char *path)
 {
@@ -99,13 +78,13 @@ Test(fs_control_messages, boxes_list_what_is_in_them)
 				     "01g\0"
 				     "01h"[4 * i],
 				    "desk", "more");
-	cr_assert_str_eq(list(kernel, TOP), ". .. send inbox outbox ");
-	cr_assert_str_eq(list(kernel, OWN), ". .. send inbox outbox ");
-	cr_assert_str_eq(list(kernel, TOP "/inbox"), ". .. 01a 01d 01e 01f 01g 01h ");
-	cr_assert_str_eq(list(kernel, OWN "/inbox"), ". .. 01a 01b 01d 01e 01f 01g 01h ");
-	cr_assert_str_eq(list(kernel, TOP "/outbox"), ". .. 01c ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP), ". .. send inbox outbox ");
+	cr_assert_str_eq(fs_kernel_list(kernel, OWN), ". .. send inbox outbox ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/inbox"), ". .. 01a 01d 01e 01f 01g 01h ");
+	cr_assert_str_eq(fs_kernel_list(kernel, OWN "/inbox"), ". .. 01a 01b 01d 01e 01f 01g 01h ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/outbox"), ". .. 01c ");
 	kernel->self->error[OP_MSG_LIST] = -EIO;
-	cr_assert_str_eq(list(kernel, TOP "/inbox"), strerror(EIO));
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/inbox"), strerror(EIO));
 	cr_assert(last_error_has(kernel, "messages/inbox: "));
 	fs_kernel_free(kernel, true);
 }
@@ -186,9 +165,9 @@ Test(fs_control_messages, what_is_no_id_is_no_name_and_a_list_that_goes_on_for_e
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
 
 	kernel->self->lie = lie_in_ids;
-	cr_assert_str_eq(list(kernel, TOP "/inbox"), ". .. ok ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/inbox"), ". .. ok ");
 	kernel->self->has_lied = true;
-	cr_assert_str_eq(list(kernel, TOP "/inbox"), strerror(EPROTO));
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/inbox"), strerror(EPROTO));
 	fs_kernel_free(kernel, true);
 }
 
@@ -205,12 +184,12 @@ Test(fs_control_messages, removing_one_acknowledges_it)
 	kernel->self->error[OP_MSG_ACK] = -ENOSPC;
 	cr_assert_eq(remove_file(kernel, TOP "/inbox", "01a"), -ENOSPC);
 	kernel->self->error[OP_MSG_ACK] = 0;
-	cr_assert_str_eq(list(kernel, TOP "/inbox"), ". .. 01a ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/inbox"), ". .. 01a ");
 	cr_assert_eq(remove_file(kernel, TOP "/inbox", "01a"), 0);
 	cr_assert_eq(remove_file(kernel, TOP "/inbox", "01a"), -ENOENT);
 	cr_assert_eq(remove_file(kernel, TOP "/inbox", "../x"), -ENOENT);
 	cr_assert_eq(remove_file(kernel, TOP "/outbox", "01b"), -EPERM);
-	cr_assert_str_eq(list(kernel, TOP "/inbox"), ". .. ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/inbox"), ". .. ");
 	cr_assert_eq(fs_kernel_walk(kernel, TOP "/inbox/01a"), 0);
 	/* It is still open. */
 	cr_assert_gt(fs_kernel_file_read(kernel, &file, 0, text, sizeof(text)), 0);

@@ -81,37 +81,17 @@ static bool last_error_has(struct fs_kernel *kernel, const char *part)
 	return strstr(get(kernel, TOP "/last-error"), part) != NULL;
 }
 
-static void seen(void *arg, const struct fuse_dirent *dirent, const struct fuse_entry_out *entry)
-{
-	snprintf((char *)arg + strlen(arg), 4096 - strlen(arg), "%.*s ", (int)dirent->namelen,
-		 dirent->name);
-}
-
-static const char *list(struct fs_kernel *kernel, const char *path)
-{
-	static char names[4096];
-	uint64_t node = fs_kernel_walk(kernel, path), handle, offset = 0;
-	int error = fs_kernel_open(kernel, FUSE_OPENDIR, node, &handle);
-
-	names[0] = '\0';
-	if (error)
-		return strerror(-error);
-	while (fs_kernel_readdir(kernel, node, handle, &offset, 256, false, seen, names) > 0)
-		continue;
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, node, handle);
-	return names;
-}
-
 Test(fs_control, directories_list_what_is_in_them)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
 
-	cr_assert_str_eq(list(kernel, TOP), ". .. jobs kv messages status last-error events exec ");
-	cr_assert_str_eq(list(kernel, ".loopsy"),
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP),
+			 ". .. jobs kv messages status last-error events exec ");
+	cr_assert_str_eq(fs_kernel_list(kernel, ".loopsy"),
 			 ". .. jobs kv messages status last-error events exec ");
 	cr_assert_eq(make(kernel, "build"), 0);
-	cr_assert_str_eq(list(kernel, TOP "/jobs"), ". .. build ");
-	cr_assert_str_eq(list(kernel, TOP "/jobs/build"),
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/jobs"), ". .. build ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/jobs/build"),
 			 ". .. cwd env tty cmd stdin stdout stderr log screen ctl status wait ");
 	fs_kernel_free(kernel, true);
 }
@@ -302,7 +282,7 @@ Test(fs_control, the_peers_errors_are_those_of_the_write)
 	cr_assert_eq(make(kernel, "y"), -EHOSTDOWN);
 	cr_assert(last_error_has(kernel, "jobs/y: desk is offline"));
 	cr_assert_str_eq(get(kernel, TOP "/status"), "name desk\n");
-	cr_assert_str_eq(list(kernel, TOP "/jobs"), strerror(EHOSTDOWN));
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/jobs"), strerror(EHOSTDOWN));
 	kernel->fake->is_down = false;
 	fs_kernel_free(kernel, true);
 }
@@ -414,7 +394,7 @@ Test(fs_control, a_hostile_peer_can_neither_forge_names_nor_lines)
 	cr_assert(strstr(text, "cmd a?state exited??[2J\n"), "%s", text);
 	fs_kernel_release(kernel, FUSE_RELEASE, file.node, file.handle);
 	/* An endless list is refused, not collected. */
-	cr_assert_str_eq(list(kernel, TOP "/jobs"), strerror(EOVERFLOW));
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/jobs"), strerror(EOVERFLOW));
 	fs_kernel_free(kernel, true);
 }
 
@@ -429,7 +409,7 @@ Test(fs_control, jobs_of_others_are_listed_and_found)
 		     0);
 	fs_fake_job_write(kernel->fake->jobs, 0, "hello\n", 6);
 	cr_assert_eq(make(kernel, "mine"), 0);
-	cr_assert_str_eq(list(kernel, TOP "/jobs"), ". .. theirs mine ");
+	cr_assert_str_eq(fs_kernel_list(kernel, TOP "/jobs"), ". .. theirs mine ");
 	cr_assert_eq(make(kernel, "theirs"), -EEXIST);
 	cr_assert_str_eq(get(kernel, TOP "/jobs/theirs/log"), "hello\n");
 	cr_assert_eq(put(kernel, TOP "/jobs/theirs/ctl", "signal TERM\n"), 0);

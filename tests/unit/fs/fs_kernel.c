@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -334,4 +335,26 @@ void fs_kernel_free(struct fs_kernel *kernel, bool is_clean)
 	fs_fake_free(kernel->fake);
 	fs_fake_free(kernel->self);
 	free(kernel);
+}
+
+static void add_name(void *arg, const struct fuse_dirent *dirent,
+		     const struct fuse_entry_out *entry)
+{
+	snprintf((char *)arg + strlen(arg), 4096 - strlen(arg), "%.*s ", (int)dirent->namelen,
+		 dirent->name);
+}
+
+const char *fs_kernel_list(struct fs_kernel *kernel, const char *path)
+{
+	static char names[4096];
+	uint64_t node = fs_kernel_walk(kernel, path), handle, offset = 0;
+	int error = fs_kernel_open(kernel, FUSE_OPENDIR, node, &handle);
+
+	names[0] = '\0';
+	if (error)
+		return strerror(-error);
+	while (fs_kernel_readdir(kernel, node, handle, &offset, 256, false, add_name, names) > 0)
+		continue;
+	fs_kernel_release(kernel, FUSE_RELEASEDIR, node, handle);
+	return names;
 }

@@ -78,4 +78,7 @@ int fs_kernel_readdir(struct fs_kernel *kernel, uint64_t node, uint64_t handle, 
 		      void *arg);
 void fs_kernel_release(struct fs_kernel *kernel, uint32_t opcode, uint64_t node, uint64_t handle);
 
+/* The names in a directory, a space behind each, or the error's text. Good until the next call. */
+const char *fs_kernel_list(struct fs_kernel *kernel, const char *path);
+
 #endif
