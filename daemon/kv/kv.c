@@ -165,6 +165,8 @@ static int load(struct kv *kv, sqlite3 *db)
 
 	if (r == 0)
 		r = kv_sql_log_each(&sql, load_change, &kv->log);
+	if (r == -EBADMSG) /* one that cannot be read: watchers are told that something was lost */
+		r = 0;
 	if (r == 0 && kv->log.version != version)
 		kv_log_forget(&kv->log, version);
 	if (r == 0)
