@@ -104,13 +104,11 @@ static int get_once(struct remote *remote, const char *peer, const char *key,
 	struct args_kv_get args = {.key = context_bytes(key)};
 	int r = remote_call(remote, peer, OP_KV_GET, &args, &handler, getting, &getting->call);
 
-	while (r == 0 && !getting->has_ended) {
-		struct pollfd poll_fd = remote_poll(remote);
-
-		if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
-			return -errno;
-		r = remote_turn(remote);
-	}
+	while (r == 0 && !getting->has_ended)
+		r = remote_wait(remote);
+	if (r < 0)
+		snprintf(getting->got->reason, sizeof(getting->got->reason), "%s",
+			 remote_end_reason(remote));
 	return r < 0 ? r : getting->error;
 }
 

@@ -35,6 +35,7 @@ int local_client_new(const char *path, struct local_client **ret_client)
 	client = calloc(1, sizeof(*client));
 	if (!client)
 		return -ENOMEM;
+	client->interrupt_fd = -1;
 	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		r = errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -64,20 +65,24 @@ struct local_client *local_client_free(struct local_client *client)
 	return NULL;
 }
 
-/* 0 when the descriptor is ready, -ETIMEDOUT, or -errno. */
-static int wait_for(int fd, short events, int64_t deadline_ms)
+void local_client_set_interrupt(struct local_client *client, int fd)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = events};
+	client->interrupt_fd = fd;
+}
+
+int local_client_wait(const struct local_client *client, short events, int timeout_ms)
+{
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	/* poll passes over a descriptor of -1. */
+	struct pollfd fds[2] = {{.fd = client->fd, .events = events},
+				{.fd = client->interrupt_fd, .events = POLLIN}};
 
 	for (;;) {
-		int64_t left = deadline_ms < 0 ? -1 : deadline_ms - now_ms();
-		int r;
+		int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+		int r = poll(fds, 2, deadline >= 0 && left < 0 ? 0 : (int)left);
 
-		if (deadline_ms >= 0 && left < 0)
-			left = 0;
-		r = poll(&poll_fd, 1, (int)left);
 		if (r > 0)
-			return 0;
+			return fds[1].revents ? -ECANCELED : 0;
 		if (r == 0)
 			return -ETIMEDOUT;
 		if (errno != EINTR)
@@ -91,7 +96,7 @@ int local_client_send(struct local_client *client, uint16_t op_number, const voi
 	const struct op *op = op_find(&ops_ctl, op_number);
 	struct frame frame = {.kind = FRAME_REQUEST, .id = client->last_id + 1, .op = op_number};
 	struct buffer buffer = {.limit = FRAME_LENGTH_SIZE + FRAME_MAX};
-	int64_t deadline = now_ms() + LOCAL_CLIENT_TIMEOUT_MS;
+	int64_t deadline = now_ms() + LOCAL_CLIENT_TIMEOUT_MS, left;
 	size_t sent = 0;
 	int r = op ? frame_encode(&frame, op->args, args, &buffer, NULL) : -EINVAL;
 
@@ -100,16 +105,21 @@ int local_client_send(struct local_client *client, uint16_t op_number, const voi
 
 		if (n >= 0)
 			sent += (size_t)n;
-		else if (errno == EAGAIN)
-			r = wait_for(client->fd, POLLOUT, deadline);
-		else if (errno != EINTR)
-			r = errno == EPIPE ? -ECONNRESET : -errno;
+		else if (errno == EPIPE)
+			r = -ECONNRESET;
+		else if (errno != EAGAIN && errno != EINTR)
+			r = -errno;
+		else if ((left = deadline - now_ms()) <= 0)
+			r = -ETIMEDOUT;
+		else
+			r = local_client_wait(client, POLLOUT, (int)left);
 	}
 	buffer_deinit(&buffer);
 	if (r < 0)
 		return r;
 	client->last_id++;
-	client->reason[0] = '\0';
+	if (client->reason_id != OPS_CTL_ANY)
+		client->reason[0] = '\0';
 	if (ret_id)
 		*ret_id = client->last_id;
 	return 0;
@@ -166,15 +176,18 @@ int local_client_fill(struct local_client *client)
 	do
 		n = recv(client->fd, client->input.data + client->input.size, READ_SIZE, 0);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0 && errno != ECONNRESET)
 		return -errno;
-	client->input.size += (size_t)n;
-	return n > 0 ? 0 : -ECONNRESET;
+	if (n > 0) {
+		client->input.size += (size_t)n;
+		return 0;
+	}
+	return client->reason_id == OPS_CTL_ANY ? -EKEYREVOKED : -ECONNRESET;
 }
 
 int local_client_receive(struct local_client *client, int timeout_ms, struct frame *ret_frame)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms, left = -1;
 
 	for (;;) {
 		int r = local_client_take(client, ret_frame);
@@ -182,8 +195,11 @@ int local_client_receive(struct local_client *client, int timeout_ms, struct fra
 		if (r != 0)
 			return r < 0 ? r : 0;
 		r = local_client_fill(client);
-		if (r == -EAGAIN)
-			r = wait_for(client->fd, POLLIN, deadline);
+		if (r == -EAGAIN) {
+			if (deadline >= 0 && (left = deadline - now_ms()) < 0)
+				left = 0;
+			r = local_client_wait(client, POLLIN, (int)left);
+		}
 		if (r < 0)
 			return r;
 	}
@@ -202,6 +218,11 @@ int local_client_call(struct local_client *client, uint16_t op_number, const voi
 		if (r == 0 && frame.kind == FRAME_REPLY && frame.id == id)
 			break;
 	}
+	/* What loopsyd had sent before it went is still to be read. */
+	while (r == -ECONNRESET && local_client_receive(client, 0, &frame) == 0)
+		;
+	if (r == -ECONNRESET && client->reason_id == OPS_CTL_ANY)
+		r = -EKEYREVOKED;
 	if (r < 0)
 		return r;
 	if (frame.status != 0)

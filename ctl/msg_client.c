@@ -66,14 +66,11 @@ static const struct remote_handler on_events = {on_reply, on_data, on_end};
 /* Waits for whatever comes next. Returns CONTEXT_OK, or CONTEXT_FAILURE having said why. */
 static int turn(struct msg_listening *listening)
 {
-	struct pollfd fd = remote_poll(listening->remote);
-	int r;
+	int r = remote_wait(listening->remote);
 
-	if (poll(&fd, 1, -1) < 0 && errno != EINTR)
-		return msg_client_complain(listening->context, -errno, "");
-	r = remote_turn(listening->remote);
 	if (r < 0)
-		return msg_client_complain(listening->context, r, "");
+		return msg_client_complain(listening->context, r,
+					   remote_end_reason(listening->remote));
 	return listening->error ? CONTEXT_FAILURE : CONTEXT_OK;
 }
 

@@ -85,6 +85,16 @@ struct local_client *remote_client(struct remote *remote)
 	return remote->client;
 }
 
+void remote_set_interrupt(struct remote *remote, int fd)
+{
+	local_client_set_interrupt(remote->client, fd);
+}
+
+const char *remote_end_reason(const struct remote *remote)
+{
+	return remote->client->reason_id == OPS_CTL_ANY ? remote->client->reason : "";
+}
+
 unsigned remote_room(const struct remote *remote)
 {
 	return remote->n_calls < CALLS_MAX ? CALLS_MAX - remote->n_calls : 0;
@@ -338,6 +348,14 @@ int remote_turn(struct remote *remote)
 	return r < 0 ? r : sent == -ECONNRESET ? 0 : sent;
 }
 
+int remote_wait(struct remote *remote)
+{
+	struct pollfd poll_fd = remote_poll(remote);
+	int r = local_client_wait(remote->client, poll_fd.events, -1);
+
+	return r < 0 ? r : remote_turn(remote);
+}
+
 /* --- asking and waiting ----------------------------------------------------------------------- */
 
 struct asking {
@@ -372,17 +390,44 @@ int remote_ask(struct remote *remote, const char *peer, uint16_t op, const void 
 	if (ret_reason)
 		*ret_reason = remote->reason;
 	r = remote_call(remote, peer, op, args, &handler, &asking, NULL);
-	while (r == 0 && !asking.answered) {
-		struct pollfd poll_fd = remote_poll(remote);
-
-		if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
-			return -errno;
-		r = remote_turn(remote);
-	}
-	if (!asking.answered)
+	while (r == 0 && !asking.answered)
+		r = remote_wait(remote);
+	if (!asking.answered) {
+		strcpy(remote->reason, remote_end_reason(remote));
 		return r;
+	}
 	if (asking.error < 0 || !result)
 		return asking.error;
 	body = (struct bytes){remote->kept.data, remote->kept.size};
 	return codec_decode(op_find(&ops_peer, op)->result, &body, result, NULL);
+}
+
+/* A request to loopsyd itself. */
+static int ask_own(struct remote *remote, uint16_t op, const void *args, const char **ret_reason)
+{
+	struct local_client *client = remote_client(remote);
+	int r = local_client_call(client, op, args, NULL);
+
+	strcpy(remote->reason, r < 0 ? client->reason : "");
+	if (ret_reason)
+		*ret_reason = remote->reason;
+	return r;
+}
+
+int remote_present_key(struct remote *remote, const char *key, const char **ret_reason)
+{
+	struct args_ctl_key args = {.key = {(const uint8_t *)key, strlen(key)}};
+
+	return ask_own(remote, OP_CTL_KEY, &args, ret_reason);
+}
+
+int remote_may(struct remote *remote, const char *peer, const char *permissions,
+	       const char **ret_reason)
+{
+	struct args_ctl_may args = {
+	    .peer = {(const uint8_t *)peer, strlen(peer)},
+	    .permissions = {(const uint8_t *)permissions, strlen(permissions)},
+	};
+
+	return ask_own(remote, OP_CTL_MAY, &args, ret_reason);
 }

@@ -48,6 +48,25 @@ struct remote *remote_free(struct remote *remote);
 /* For requests to loopsyd itself, while no call is under way. */
 struct local_client *remote_client(struct remote *remote);
 
+/*
+ * Presents an API key, while no call is under way: from now on loopsyd allows what the key does.
+ * Returns 0, -EKEYREJECTED if there is no such key, or another -errno; `ret_reason` as of
+ * remote_ask. When the key is revoked or replaced, loopsyd ends the connection: whatever waits then
+ * returns -EKEYREVOKED, and the reason says so.
+ */
+int remote_present_key(struct remote *remote, const char *key, const char **ret_reason);
+/* Whether that key allows `permissions` ("fs:ro") at the peer ("": this machine): for what is done
+ * without asking loopsyd, as through the mount. Returns 0, -EACCES or another -errno. Without a
+ * key, everything is allowed. While no call is under way. */
+int remote_may(struct remote *remote, const char *peer, const char *permissions,
+	       const char **ret_reason);
+
+/* From now on everything that waits for this remote (remote_wait, remote_ask, the functions of
+ * kv_client.h and msg_client.h, and its local_client) returns -ECANCELED when `fd` (an eventfd;
+ * borrowed; -1: none) is readable. The remote is then to be freed, which gives up what is under
+ * way on the peers, too. */
+void remote_set_interrupt(struct remote *remote, int fd);
+
 /* Asks a peer ("": this machine itself); `args` is the operation's struct and copied. `handler` may
  * be NULL, if nobody wants to know. Returns 0 or -errno (nothing is called then). `ret_call` may be
  * NULL. */
@@ -67,8 +86,12 @@ unsigned remote_room(const struct remote *remote);
 /* The descriptor and what to wait for. */
 struct pollfd remote_poll(const struct remote *remote);
 /* Sends and takes in what it can without waiting. Returns 0, -ECONNRESET when loopsyd has gone,
- * -EBADMSG or another -errno: it is of no use any more then. */
+ * -EKEYREVOKED, -EBADMSG or another -errno: it is of no use any more then. */
 int remote_turn(struct remote *remote);
+/* Waits for something to come, and turns. Returns as remote_turn, or -ECANCELED. */
+int remote_wait(struct remote *remote);
+/* What loopsyd said when it ended the connection (-EKEYREVOKED); empty, if nothing. */
+const char *remote_end_reason(const struct remote *remote);
 
 /*
  * Asks a peer and waits for the answer, turning meanwhile. The result's bytes are valid until the

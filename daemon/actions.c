@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/api_key.h"
 #include "daemon/doctor.h"
 #include "daemon/log.h"
 #include "daemon/options_print.h"
@@ -453,6 +454,36 @@ static void on_ctl_call(void *arg, struct control_call *call, const struct args_
 	relay_call(net_peer_transport(paired->net), paired->record.name, status.error, call, args);
 }
 
+/* --- keys ------------------------------------------------------------------------------------- */
+
+static void on_ctl_key(void *arg, struct control_call *call, const struct args_ctl_key *args)
+{
+	struct result_ctl_key result = {.is_for_all = true};
+	char given[OPS_CTL_SECRET_MAX + 1], key[API_KEY_LENGTH + 1], text[PERMISSIONS_TEXT_MAX];
+	struct daemon *daemon = arg;
+	struct failure failure = {""};
+	bool equal;
+
+	if (!take_text(call, args->key, given, sizeof(given)))
+		return;
+	equal =
+	    api_key_load(daemon->paths->api_key, key, &failure) == 0 && api_key_equals(key, given);
+	explicit_bzero(key, sizeof(key));
+	explicit_bzero(given, sizeof(given));
+	result.permissions = control_text(permissions_print(PERMISSIONS_DEFAULT, text));
+	if (equal)
+		control_reply(call, &result);
+	else
+		control_fail(call, -EKEYREJECTED, "the API key is not one of this machine's");
+}
+
+static void on_ctl_may(void *arg, struct control_call *call, const struct args_ctl_may *args)
+{
+	struct result_ctl_may result = {0};
+
+	control_reply(call, &result);
+}
+
 const struct control_actions actions_table = {
     .ctl_status = on_ctl_status,
     .ctl_stop = on_ctl_stop,
@@ -468,4 +499,6 @@ const struct control_actions actions_table = {
     .ctl_pair = on_ctl_pair,
     .ctl_pair_answer = on_ctl_pair_answer,
     .ctl_call = on_ctl_call,
+    .ctl_key = on_ctl_key,
+    .ctl_may = on_ctl_may,
 };

@@ -1,11 +1,13 @@
 /*
  * The operations of the local control socket: what loopsyctl asks of loopsyd.
  *
- * Same frames as between peers, without TLS; whoever may connect may do all of them. Lists that
- * could outgrow a frame are paged: `offset` is the first element wanted, `limit` how many at most,
- * and the reply's `total` how many there are.
+ * Same frames as between peers, without TLS; whoever may connect may do all of them, until a key
+ * with a scope is presented (CTL_KEY): from then on only those with permission none, within the
+ * scope. Lists that could outgrow a frame are paged: `offset` is the first element wanted, `limit`
+ * how many at most, and the reply's `total` how many there are.
  *
- * A request that fails may be preceded by the event CTL_REASON, which says why in words.
+ * A request that fails may be preceded by the event CTL_REASON, which says why in words; one that
+ * is of no request says why the connection ends.
  */
 #ifndef PROTO_OPS_CTL_H
 #define PROTO_OPS_CTL_H
@@ -21,6 +23,9 @@
 #define OPS_CTL_TTL_MAX     3600
 #define OPS_CTL_CALL_MAX    (188 * 1024)
 #define OPS_CTL_WINDOW      (32 * 1024 * 1024)
+#define OPS_CTL_SECRET_MAX  128
+#define OPS_CTL_KEYS_MAX    256 /* that there may be */
+#define OPS_CTL_SCOPE_MAX   512 /* peers that one is for */
 
 enum ctl_peer_state {
 	CTL_PEER_OFFLINE = 0,
@@ -81,6 +86,11 @@ RECORD_DECLARE(ctl_check)
 	F(X, TEXT, summary, OPS_CTL_TEXT_MAX)
 RECORD_DECLARE(ctl_option)
 
+/* A peer that a key is for. */
+#define RECORD_ctl_scope_peer(F, O, X)                                                             \
+	F(X, TEXT, name, OPS_CTL_NAME_MAX) /* ".": this machine itself */
+RECORD_DECLARE(ctl_scope_peer)
+
 /* --- the daemon ------------------------------------------------------------------------------- */
 
 #define RECORD_args_ctl_status(F, O, X)
@@ -111,7 +121,7 @@ RECORD_DECLARE(ctl_option)
 	F(X, UINT, total, UINT32_MAX)                                                              \
 	F(X, LIST, options, OPS_CTL_PAGE_MAX)
 
-/* Event, to the connection whose request `id` fails next. */
+/* Event, to the connection whose request `id` fails next; OPS_CTL_ANY: which is ended next. */
 #define RECORD_args_ctl_reason(F, O, X)                                                            \
 	F(X, UINT, id, OPS_CTL_ANY)                                                                \
 	F(X, TEXT, text, OPS_CTL_TEXT_MAX)
@@ -210,21 +220,44 @@ RECORD_DECLARE(ctl_option)
 	F(X, PAYLOAD, args, OPS_CTL_CALL_MAX)
 #define RECORD_result_ctl_call(F, O, X) F(X, PAYLOAD, result, OPS_CTL_CALL_MAX)
 
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/*
+ * Presents an API key: this connection is limited to its scope from now on, and is ended, with a
+ * CTL_REASON, when the key is revoked or replaced. EKEYREJECTED: there is no such key (any more).
+ * EALREADY: one was presented before. An empty name is that of api.key, which has no limits.
+ */
+#define RECORD_args_ctl_key(F, O, X) F(X, TEXT, key, OPS_CTL_SECRET_MAX)
+#define RECORD_result_ctl_key(F, O, X)                                                             \
+	F(X, TEXT, name, OPS_CTL_NAME_MAX)                                                         \
+	F(X, TEXT, permissions, OPS_CTL_NAME_MAX) /* as of ctl_peer */                             \
+	F(X, BOOL, is_for_all, 0)                 /* peers, and this machine */                    \
+	F(X, LIST, peers, OPS_CTL_SCOPE_MAX)      /* else: of ctl_scope_peer */
+
+/* Whether the key of this connection allows something ("fs:ro") at a peer ("": this machine) that
+ * is done without asking the daemon, as through the mount. EACCES: it does not. */
+#define RECORD_args_ctl_may(F, O, X)                                                               \
+	F(X, TEXT, peer, OPS_CTL_NAME_MAX)                                                         \
+	F(X, TEXT, permissions, OPS_CTL_NAME_MAX)
+#define RECORD_result_ctl_may(F, O, X)
+
 #define OPS_ctl_requests(OP)                                                                       \
-	OP(1, CTL_STATUS, ctl_status, LOCAL, 0, "how the daemon is")                               \
+	OP(1, CTL_STATUS, ctl_status, NONE, 0, "how the daemon is")                                \
 	OP(2, CTL_STOP, ctl_stop, LOCAL, OP_MUTATES, "ends the daemon")                            \
 	OP(3, CTL_DOCTOR, ctl_doctor, LOCAL, 0, "what the daemon finds wrong")                     \
 	OP(4, CTL_CONFIG, ctl_config, LOCAL, 0, "the options in force")                            \
-	OP(10, CTL_PEERS, ctl_peers, LOCAL, 0, "the paired peers")                                 \
+	OP(10, CTL_PEERS, ctl_peers, NONE, 0, "the paired peers")                                  \
 	OP(11, CTL_DISCOVERED, ctl_discovered, LOCAL, 0, "machines that announce themselves")      \
 	OP(12, CTL_PEER_ADD, ctl_peer_add, LOCAL, OP_MUTATES, "an address to look for peers at")   \
-	OP(13, CTL_PEER_SHOW, ctl_peer_show, LOCAL, 0, "one peer")                                 \
+	OP(13, CTL_PEER_SHOW, ctl_peer_show, NONE, 0, "one peer")                                  \
 	OP(14, CTL_PEER_RENAME, ctl_peer_rename, LOCAL, OP_MUTATES, "gives a peer another name")   \
 	OP(15, CTL_PEER_REMOVE, ctl_peer_remove, LOCAL, OP_MUTATES, "unpairs a peer")              \
 	OP(16, CTL_PEER_ALLOW, ctl_peer_allow, LOCAL, OP_MUTATES, "sets what a peer may do")       \
 	OP(20, CTL_PAIR, ctl_pair, LOCAL, OP_MUTATES, "pairs with another machine")                \
 	OP(21, CTL_PAIR_ANSWER, ctl_pair_answer, LOCAL, OP_MUTATES, "yes or no to the code")       \
-	OP(30, CTL_CALL, ctl_call, LOCAL, OP_STREAMS, "asks a peer")
+	OP(30, CTL_CALL, ctl_call, NONE, OP_STREAMS, "asks a peer")                                \
+	OP(40, CTL_KEY, ctl_key, NONE, 0, "presents an API key")                                   \
+	OP(41, CTL_MAY, ctl_may, NONE, 0, "whether the key allows something")
 
 #define OPS_ctl_events(OP)                                                                         \
 	OP(100, CTL_REASON, ctl_reason, LOCAL, OP_EVENT, "why the request fails, in words")        \
