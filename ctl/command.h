@@ -64,6 +64,7 @@ int cmd_shell_run_attach(struct context *context);
 int cmd_key_run_show(struct context *context);
 int cmd_key_run_generate(struct context *context);
 int cmd_logs_run(struct context *context);
+int cmd_mcp_run(struct context *context);
 int cmd_doctor_run(struct context *context);
 int cmd_config_run(struct context *context);
 int cmd_exec_run(struct context *context);

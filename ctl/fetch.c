@@ -121,8 +121,9 @@ _Static_assert(
 	offsetof(struct result_ctl_peers, peers) == offsetof(struct result_ctl_discovered, found),
     "results of paged operations begin alike");
 
-static int fetch_list(const struct context *context, struct local_client *client,
-		      const struct paged *paged, json_t **ret_list, union any_page *ret_page)
+/* Returns 0 or -errno. */
+static int read_list(struct local_client *client, const struct paged *paged, json_t **ret_list,
+		     union any_page *ret_page)
 {
 	struct args_ctl_peers args = {.limit = PAGE};
 	json_t *list = json_array();
@@ -132,35 +133,48 @@ static int fetch_list(const struct context *context, struct local_client *client
 	do {
 		uint32_t n;
 
-		r = context_call(context, client, paged->op, &args, ret_page);
-		if (r != CONTEXT_OK)
+		r = local_client_call(client, paged->op, &args, ret_page);
+		if (r < 0)
 			break;
 		n = ret_page->peers.peers.n;
 		if (n == 0)
 			break;
 		args.offset += n;
-		for (; n > 0; n--) {
+		for (; r == 0 && n > 0; n--) {
 			r = codec_list_next(&ret_page->peers.peers, paged->element, &element, NULL);
-			if (r < 0)
-				break;
-			json_array_append_new(list, paged->make(&element));
+			if (r == 0)
+				json_array_append_new(list, paged->make(&element));
 		}
-		if (r < 0)
-			r = context_complain(context, client, -EBADMSG);
-	} while (r == CONTEXT_OK && args.offset < ret_page->peers.total);
-	if (r == CONTEXT_OK)
+	} while (r == 0 && args.offset < ret_page->peers.total);
+	if (r == 0)
 		*ret_list = list;
 	else
 		json_decref(list);
 	return r;
 }
 
-int fetch_peers(const struct context *context, struct local_client *client, json_t **ret_list)
+static int fetch_list(const struct context *context, struct local_client *client,
+		      const struct paged *paged, json_t **ret_list, union any_page *ret_page)
 {
-	const struct paged paged = {OP_CTL_PEERS, &ctl_peer_record, make_peer};
+	int r = read_list(client, paged, ret_list, ret_page);
+
+	return r == 0 ? CONTEXT_OK : context_complain(context, client, r);
+}
+
+static const struct paged peers_paged = {OP_CTL_PEERS, &ctl_peer_record, make_peer};
+
+int fetch_peers_quietly(struct local_client *client, json_t **ret_list)
+{
 	union any_page page;
 
-	return fetch_list(context, client, &paged, ret_list, &page);
+	return read_list(client, &peers_paged, ret_list, &page);
+}
+
+int fetch_peers(const struct context *context, struct local_client *client, json_t **ret_list)
+{
+	union any_page page;
+
+	return fetch_list(context, client, &peers_paged, ret_list, &page);
 }
 
 int fetch_checks(const struct context *context, struct local_client *client, json_t **ret_list)

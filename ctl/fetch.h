@@ -16,6 +16,8 @@ json_t *fetch_peer(const struct ctl_peer *peer);
 /* The whole of a paged list, as an array in *ret_list. Return CONTEXT_OK, or CONTEXT_FAILURE having
  * said why. */
 int fetch_peers(const struct context *context, struct local_client *client, json_t **ret_list);
+/* The same for those who complain elsewhere: 0 or -errno, with client->reason. */
+int fetch_peers_quietly(struct local_client *client, json_t **ret_list);
 int fetch_checks(const struct context *context, struct local_client *client, json_t **ret_list);
 int fetch_options(const struct context *context, struct local_client *client, json_t **ret_list);
 /* *ret_warning is malloc'ed, or NULL when the list is complete. */

@@ -18,7 +18,7 @@ MAY_INCLUDE = {
 NEVER = [("daemon/serve/", "fs/"), ("fs/", "daemon/"), ("proto/", "uv.h"), ("fs/", "uv.h")]
 # Folders whose README lists each of their .c files.
 LISTED = ["proto", "fs", "daemon", "daemon/net", "daemon/serve", "daemon/pair", "daemon/control",
-          "daemon/discovery", "daemon/jobs", "ctl"]
+          "daemon/discovery", "daemon/jobs", "ctl", "ctl/mcp"]
 
 results = []
 

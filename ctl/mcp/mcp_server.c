@@ -1,0 +1,414 @@
+#include "ctl/mcp/mcp_server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/mcp/mcp_method.h"
+#include "ctl/mcp/rpc.h"
+
+#define READ_SIZE    (64 * 1024)
+#define BATCH_MAX    64
+#define UNREAD_MAX   (4 * 1024 * 1024) /* bytes of replies; then no more requests are read */
+#define DROP_ABOVE   (256 * 1024)      /* bytes of replies; then progress is not told */
+#define FINISH_MS    300               /* calls under way have so long when the input ends */
+#define END_MS       300               /* … and then so long to notice that they are cancelled */
+#define LAST_LINE_MS 200               /* … and the client to read what there is */
+
+/* --- lines out -------------------------------------------------------------------------------- */
+
+/* Nothing is told if there is no memory for it: the client sees no reply. Locked. */
+static void queue_line(struct mcp_server *server, const void *text, size_t size)
+{
+	size_t before = server->outgoing.size;
+	const uint64_t one = 1;
+
+	if (buffer_append(&server->outgoing, text, size) < 0 ||
+	    buffer_append(&server->outgoing, "\n", 1) < 0) {
+		server->outgoing.size = before;
+		return;
+	}
+	while (write(server->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static char *dump(json_t *message)
+{
+	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+
+	json_decref(message);
+	return text;
+}
+
+/* Locked. */
+static void add_to_batch(struct mcp_server *server, struct mcp_batch *batch, const char *text)
+{
+	if (text) {
+		buffer_append(&batch->replies, batch->replies.size > 0 ? "," : "[", 1);
+		buffer_append(&batch->replies, text, strlen(text));
+	}
+	if (--batch->n_pending > 0)
+		return;
+	if (batch->replies.size > 0 && buffer_append(&batch->replies, "]", 1) == 0)
+		queue_line(server, batch->replies.data, batch->replies.size);
+	buffer_deinit(&batch->replies);
+	free(batch);
+}
+
+static void send_text(struct mcp_server *server, struct mcp_batch *batch, const char *text)
+{
+	pthread_mutex_lock(&server->lock);
+	if (batch)
+		add_to_batch(server, batch, text);
+	else if (text)
+		queue_line(server, text, strlen(text));
+	pthread_mutex_unlock(&server->lock);
+}
+
+void mcp_server_reply(struct mcp_call *call, json_t *reply)
+{
+	char *text = dump(reply);
+
+	if (atomic_load(&call->cancelled)) {
+		free(text);
+		text = NULL;
+	}
+	send_text(call->server, call->batch, text);
+	free(text);
+}
+
+void mcp_server_notify(struct mcp_server *server, json_t *notification, bool may_drop)
+{
+	char *text = dump(notification);
+
+	pthread_mutex_lock(&server->lock);
+	if (text && !(may_drop && server->outgoing.size > DROP_ABOVE))
+		queue_line(server, text, strlen(text));
+	pthread_mutex_unlock(&server->lock);
+	free(text);
+}
+
+/* --- messages in ------------------------------------------------------------------------------ */
+
+static void send_error(struct mcp_server *server, struct mcp_batch *batch, json_t *id, int code,
+		       const char *message, json_t *data)
+{
+	char *text = dump(rpc_error(id, code, message, data));
+
+	send_text(server, batch, text);
+	free(text);
+}
+
+static void take_notification(struct mcp_server *server, const struct rpc_message *message)
+{
+	if (strcmp(message->method, "notifications/cancelled") == 0) {
+		const json_t *id = json_object_get(message->params, "requestId");
+
+		if (id)
+			mcp_pool_cancel(&server->pool, id);
+	}
+}
+
+/* Whether the request may be made: its version, and whether that has the method. Returns 0 or an
+ * RPC code. */
+static int check_request(struct mcp_server *server, const struct rpc_message *message,
+			 const struct mcp_method *method, enum mcp_version *ret_version,
+			 const char **ret_text, json_t **ret_data)
+{
+	int r = mcp_version_of_request(message->params, server->session, ret_version, ret_text,
+				       ret_data);
+	enum mcp_version version = *ret_version;
+
+	if (r != 0)
+		return r;
+	*ret_text = "Method not found";
+	if (!method)
+		return RPC_METHOD_NOT_FOUND;
+	if (version == MCP_NONE && method->first != MCP_NONE) {
+		*ret_text = "begin with initialize, or say _meta "
+			    "io.modelcontextprotocol/protocolVersion and clientCapabilities";
+		return RPC_INVALID_PARAMS;
+	}
+	if (version != MCP_NONE && (version < method->first || version > method->last))
+		return RPC_METHOD_NOT_FOUND;
+	if (mcp_pool_has(&server->pool, message->id)) {
+		*ret_text = "a request with this id is under way";
+		return RPC_INVALID_REQUEST;
+	}
+	return 0;
+}
+
+static void take_request(struct mcp_server *server, json_t *value,
+			 const struct rpc_message *message, struct mcp_batch *batch)
+{
+	const struct mcp_method *method = mcp_method_find(message->method);
+	enum mcp_version version = MCP_NONE;
+	struct mcp_call *call;
+	const char *text;
+	json_t *data;
+	int code = check_request(server, message, method, &version, &text, &data);
+
+	if (code != 0) {
+		send_error(server, batch, message->id, code, text, data);
+		return;
+	}
+	call = mcp_call_new(server, json_incref(value), message->id, message->params);
+	if (!call) {
+		send_error(server, batch, message->id, RPC_INTERNAL_ERROR, "out of memory", NULL);
+		return;
+	}
+	call->method = method;
+	call->version = version;
+	call->batch = batch;
+	if (!method->waits) {
+		method->run(call);
+		mcp_call_free(call);
+	} else if (mcp_pool_add(&server->pool, call) < 0) {
+		mcp_call_error(call, RPC_BUSY, "too many requests at once: wait for replies");
+		mcp_call_free(call);
+	}
+}
+
+static void take_message(struct mcp_server *server, json_t *value, struct mcp_batch *batch)
+{
+	struct rpc_message message;
+
+	rpc_read(value, &message);
+	switch (message.kind) {
+	case RPC_REQUEST:
+		take_request(server, value, &message, batch);
+		return;
+	case RPC_INVALID:
+		send_error(server, batch, message.id, RPC_INVALID_REQUEST, message.error, NULL);
+		return;
+	case RPC_NOTIFICATION:
+		take_notification(server, &message);
+		break;
+	case RPC_RESPONSE:
+		break;
+	}
+	if (batch)
+		send_text(server, batch, NULL);
+}
+
+/* Only the version of 2025-03-26 has them; each element counts until it is answered, and the loop
+ * itself as one more, so that the batch does not end early. */
+static void take_batch(struct mcp_server *server, json_t *array)
+{
+	size_t n = json_array_size(array);
+	struct mcp_batch *batch;
+
+	if (server->session != MCP_2025_03_26 || n == 0 || n > BATCH_MAX) {
+		send_error(server, NULL, NULL, RPC_INVALID_REQUEST,
+			   n > BATCH_MAX ? "a batch of more than 64 messages"
+			   : n == 0      ? "an empty batch"
+					 : "this version of MCP has no batches",
+			   NULL);
+		return;
+	}
+	batch = calloc(1, sizeof(*batch));
+	if (!batch) {
+		send_error(server, NULL, NULL, RPC_INTERNAL_ERROR, "out of memory", NULL);
+		return;
+	}
+	batch->n_pending = (unsigned)n + 1;
+	for (size_t i = 0; i < n; i++)
+		take_message(server, json_array_get(array, i), batch);
+	send_text(server, batch, NULL);
+}
+
+static void take_line(struct mcp_server *server, struct bytes line)
+{
+	char error[JSON_ERROR_TEXT_LENGTH];
+	json_t *value = rpc_parse(line, error);
+
+	if (!value)
+		send_error(server, NULL, NULL, RPC_PARSE_ERROR, error, NULL);
+	else if (json_is_array(value))
+		take_batch(server, value);
+	else
+		take_message(server, value, NULL);
+	json_decref(value);
+}
+
+/* Returns 0, or -ENODATA when the input has ended, or -errno. */
+static int take_input(struct mcp_server *server)
+{
+	uint8_t data[READ_SIZE];
+	enum mcp_line found;
+	struct bytes line;
+	ssize_t n = read(server->in, data, sizeof(data));
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
+	if (n == 0)
+		return -ENODATA;
+	if (mcp_lines_add(&server->lines, (struct bytes){data, (size_t)n}) < 0)
+		return -ENOMEM;
+	while ((found = mcp_lines_next(&server->lines, &line)) != MCP_LINE_NONE) {
+		if (found == MCP_LINE_TOO_LONG)
+			send_error(server, NULL, NULL, RPC_INVALID_REQUEST,
+				   "a line of more than 4 MiB", NULL);
+		else if (line.size > 0)
+			take_line(server, line);
+	}
+	return 0;
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+/* What workers handed over goes to the output. Returns 0, or -errno when nobody reads it. */
+static int send_outgoing(struct mcp_server *server)
+{
+	struct buffer lines;
+	uint64_t count;
+	ssize_t n;
+
+	while (read(server->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+	pthread_mutex_lock(&server->lock);
+	lines = server->outgoing;
+	server->outgoing = (struct buffer){0};
+	pthread_mutex_unlock(&server->lock);
+	n = output_write(&server->output, (struct bytes){lines.data, lines.size});
+	buffer_deinit(&lines);
+	if (n >= 0 && output_pending(&server->output) > 0)
+		n = output_flush(&server->output);
+	return n < 0 ? (int)n : 0;
+}
+
+/* Returns 0 to go on, 1 when it is over, or -errno. */
+static int turn(struct mcp_server *server, int timeout_ms, bool reads)
+{
+	struct pollfd fds[] = {
+	    {.fd = server->wake_fd, .events = POLLIN},
+	    {.fd = server->signal_fd, .events = POLLIN},
+	    {.fd = server->output.fd},
+	    {.fd = server->in, .events = POLLIN},
+	};
+	size_t unread = output_pending(&server->output);
+	int r;
+
+	if (unread > 0)
+		fds[2].events = POLLOUT;
+	if (!reads || unread > UNREAD_MAX)
+		fds[3].fd = -1;
+	if (poll(fds, 4, timeout_ms) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (fds[1].revents)
+		return 1;
+	if (fds[2].revents & (POLLERR | POLLNVAL))
+		return 1;
+	if (fds[0].revents || fds[2].revents & POLLOUT) {
+		r = send_outgoing(server);
+		if (r < 0)
+			return r;
+	}
+	if (fds[3].fd < 0 || !fds[3].revents)
+		return 0;
+	r = take_input(server);
+	return r == -ENODATA ? 1 : r;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The client reads what it is still to have, if it does so soon. */
+static void send_last(struct mcp_server *server)
+{
+	int64_t end = now_ms() + LAST_LINE_MS;
+
+	if (send_outgoing(server) < 0)
+		return;
+	while (output_pending(&server->output) > 0 && now_ms() < end)
+		if (turn(server, (int)(end - now_ms()), false) != 0)
+			return;
+}
+
+static int open_signals(sigset_t *ret_before)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	/* Before there are threads: they inherit it. */
+	pthread_sigmask(SIG_BLOCK, &set, ret_before);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static struct mcp_server *server_free(struct mcp_server *server)
+{
+	mcp_pool_deinit(&server->pool);
+	mcp_lines_deinit(&server->lines);
+	output_deinit(&server->output);
+	buffer_deinit(&server->outgoing);
+	pthread_mutex_destroy(&server->lock);
+	if (server->wake_fd >= 0)
+		close(server->wake_fd);
+	free(server->socket);
+	if (server->key)
+		explicit_bzero(server->key, strlen(server->key));
+	free(server->key);
+	free(server);
+	return NULL;
+}
+
+static int server_new(const struct mcp_config *config, struct mcp_server **ret_server)
+{
+	struct mcp_server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return -ENOMEM;
+	server->in = config->in;
+	server->signal_fd = -1;
+	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->socket = strdup(config->socket);
+	server->key = config->key ? strdup(config->key) : NULL;
+	pthread_mutex_init(&server->lock, NULL);
+	output_init(&server->output, config->out);
+	if (mcp_pool_init(&server->pool, server) < 0 || server->wake_fd < 0 || !server->socket ||
+	    (config->key && !server->key)) {
+		server_free(server);
+		return -ENOMEM;
+	}
+	*ret_server = server;
+	return 0;
+}
+
+int mcp_server_run(const struct mcp_config *config)
+{
+	struct mcp_server *server;
+	sigset_t before;
+	bool finished;
+	int r = server_new(config, &server);
+
+	if (r < 0)
+		return r;
+	server->signal_fd = open_signals(&before);
+	while ((r = turn(server, -1, true)) == 0)
+		;
+	/* Whoever pipes requests in and ends there gets answers that come at once. */
+	finished = mcp_pool_wait(&server->pool, r == 1 ? FINISH_MS : 0);
+	finished &= mcp_pool_stop(&server->pool, END_MS);
+	send_last(server);
+	if (server->signal_fd >= 0)
+		close(server->signal_fd);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	/* A thread that still waits has it; the program ends now. */
+	if (finished)
+		server_free(server);
+	return 0;
+}

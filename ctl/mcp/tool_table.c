@@ -1,0 +1,11 @@
+/* All tools, in the order in which clients see them: theirs is the cache of the prompt, so it
+ * stays. */
+#include "ctl/mcp/tool.h"
+#include "ctl/mcp/tools.h"
+
+const struct tool *const tool_table[] = {
+    &tools_peers_list,
+    &tools_peers_status,
+};
+
+const size_t tool_table_n = sizeof(tool_table) / sizeof(tool_table[0]);

@@ -1,0 +1,12 @@
+/*
+ * The tools, for their table; each in the file that its name begins with.
+ */
+#ifndef CTL_MCP_TOOLS_H
+#define CTL_MCP_TOOLS_H
+
+#include "ctl/mcp/tool.h"
+
+extern const struct tool tools_peers_list;
+extern const struct tool tools_peers_status;
+
+#endif
