@@ -86,7 +86,8 @@ static void complain_of_arguments(struct mcp_call *call, const char *error)
 static void run_tools_call(struct mcp_call *call)
 {
 	const json_t *params = mcp_call_params(call), *arguments;
-	const char *name = json_string_value(json_object_get(params, "name"));
+	const json_t *named = json_object_get(params, "name");
+	const char *name = json_string_value(named);
 	char error[SCHEMA_ERROR_MAX];
 	json_t *none;
 
@@ -94,7 +95,8 @@ static void run_tools_call(struct mcp_call *call)
 		mcp_call_error(call, RPC_INVALID_PARAMS, "name must be a string");
 		return;
 	}
-	call->tool = tool_find(name);
+	/* What is behind a NUL counts. */
+	call->tool = strlen(name) == json_string_length(named) ? tool_find(name) : NULL;
 	if (!call->tool) {
 		mcp_call_error(call, RPC_INVALID_PARAMS, "Unknown tool: %.100s", name);
 		return;
