@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""loopsyctl mcp with clients of others, and what it sends against the schemas that they carry."""
+from harness import *
+from lib.mcp import LEGACY, META, MODERN, NEWEST_LEGACY, Failed, Mcp
+from lib.mcp_client import CLIENTS, Client, inspect, modules, validate
+from lib.peers import two
+
+# What each tool is called with, in this order; a function gets what was answered before, by tool.
+CALLS = {
+    "loopsy_list_peers": {},
+    "loopsy_peer_status": {"peer": "desk"},
+}
+
+
+def call_everything(tools, call):
+    """Calls each tool that is listed; returns {tool: structured content}."""
+    answers = {}
+    assert {tool["name"] for tool in tools} >= set(CALLS), tools
+    for name, arguments in CALLS.items():
+        answers[name] = call(name, arguments(answers) if callable(arguments) else arguments)
+    return answers
+
+
+@test(timeout=600)
+def clients_of_both_eras_list_and_call_every_tool(t):
+    modules(t)
+    desk, lap = two(t)
+    for sdk, mode, version in CLIENTS:
+        client = Client(t, lap, sdk, mode)
+        assert client.about["version"] == version, client.about
+        assert client.about["server"]["name"] == "loopsy" and client.about["instructions"], client.about
+        tools = client.do("listTools")["tools"]
+        answers = call_everything(tools, client.call)
+        assert answers["loopsy_list_peers"]["peers"][0]["name"] == "desk", answers
+        if version != MODERN:
+            assert client.do("ping") == {}
+        for name in ("no_such_tool", ""):
+            try:
+                client.do("callTool", {"name": name})
+                raise AssertionError("an unknown tool is called")
+            except Failed as error:
+                assert error.code == -32602, error
+        assert client.end() == 0, client.error_text()
+
+
+@test(timeout=300)
+def the_inspector_lists_and_calls(t):
+    modules(t)
+    desk, lap = two(t)
+    tools = inspect(t, lap, "--method", "tools/list")["tools"]
+    assert {tool["name"] for tool in tools} >= {"loopsy_list_peers", "loopsy_peer_status"}, tools
+    done = inspect(t, lap, "--method", "tools/call", "--tool-name", "loopsy_peer_status", "--tool-arg", "peer=desk")
+    assert done["structuredContent"]["state"] == "online", done
+
+
+# ---- every message ----
+
+GARBAGE = [b"garbage\n", b"\xff\xfe\n", b"{}\n", b"[]\n", b"\n", b'{"jsonrpc":"2.0","id":{},"method":"ping"}\n',
+           b'{"jsonrpc":"2.0","method":"notifications/nothing"}\n', b'{"jsonrpc":"2.0","id":1,"result":{}}\n']
+
+
+def speak(server, version):
+    """Asks for all there is, in the manner of that version, rightly and wrongly."""
+    def maybe(*request):
+        try:
+            return server.ask(*request, version=version)
+        except Failed:
+            return None
+    methods = ["tools/list", "resources/list", "resources/templates/list", "prompts/list"]
+    methods += ["server/discover"] if version == MODERN else ["ping"]
+    found = {method: maybe(method) for method in methods}
+    for method in methods[:4]:
+        maybe(method, {"cursor": "nonsense"})
+    for tool in found["tools/list"]["tools"]:
+        arguments = CALLS.get(tool["name"], {})
+        maybe("tools/call", {"name": tool["name"], "arguments": arguments if isinstance(arguments, dict) else {}})
+        maybe("tools/call", {"name": tool["name"], "arguments": {"peer": "nobody", "nonsense": True}})
+        maybe("tools/call", {"name": tool["name"], "arguments": {"peer": "nobody"}})
+    for resource in (found["resources/list"] or {"resources": []})["resources"]:
+        maybe("resources/read", {"uri": resource["uri"]})
+    for prompt in (found["prompts/list"] or {"prompts": []})["prompts"]:
+        maybe("prompts/get", {"name": prompt["name"]})
+    for uri in ("loopsy://nobody/files/x", "loopsy://desk/kv/nothing", "http://example.org/", ""):
+        maybe("resources/read", {"uri": uri})
+    for request in (("no/such",), ("tools/call", {"name": "no_such_tool"}), ("prompts/get", {"name": "none"})):
+        maybe(*request)
+
+
+@test(timeout=600)
+def each_message_fits_the_schemas_of_its_version(t):
+    modules(t)
+    desk, lap = two(t)
+    transcript = []
+    for version in LEGACY: # a session
+        server = Mcp(lap, version)
+        speak(server, version)
+        server.finish()
+        transcript += server.transcript
+    server = Mcp(lap, MODERN) # the newest alone
+    speak(server, MODERN)
+    server.refuses(-32022, "tools/list", meta={META + "protocolVersion": "1999-01-01"})
+    server.finish()
+    transcript += server.transcript
+    server = Mcp(lap, None) # discovery, then a session
+    server.ask("server/discover", version=MODERN)
+    server.initialize("2025-06-18")
+    speak(server, "2025-06-18")
+    speak(server, MODERN) # and in between
+    server.finish()
+    transcript += server.transcript
+    server = Mcp(lap, "2025-03-26") # batches
+    batch = [server.shape(method) for method in ("ping", "tools/list", "no/such")]
+    for message in batch:
+        server.note_request(message)
+    server.send(batch)
+    server.read_message()
+    server.finish()
+    transcript += server.transcript
+    note(f"{validate(t, transcript)} messages")
+
+
+@test(timeout=600)
+def each_message_fits_between_requests_of_both_eras_and_garbage(t):
+    modules(t)
+    desk, lap = two(t)
+    server = Mcp(lap, NEWEST_LEGACY)
+    asked = []
+    for i in range(60):
+        server.write(GARBAGE[i % len(GARBAGE)])
+        version = MODERN if i % 3 else NEWEST_LEGACY
+        for request in (("tools/list",), ("tools/call", {"name": "loopsy_list_peers", "arguments": {}}),
+                        ("tools/call", {"name": "loopsy_peer_status", "arguments": {"peer": i}}), ("no/such",)):
+            asked.append(server.request(*request, version=version))
+    for id in asked:
+        try:
+            server.answer(id)
+        except Failed as error:
+            assert error.code in (-32601, -32602), error
+    server.finish()
+    assert len(server.nameless) == 5 * 60 // len(GARBAGE) + 2, server.nameless
+    note(f"{validate(t, server.transcript)} messages")
+
+
+main()
