@@ -171,25 +171,38 @@ void mcp_call_fail(struct mcp_call *call, const char *format, ...)
 	free(text);
 }
 
+/* What loopsyd knows of the peer. Returns 0 or -errno. */
+static int show_peer(struct mcp_call *call, const char *peer, struct result_ctl_peer_show *result)
+{
+	struct args_ctl_peer_show args = {.name = context_bytes(peer)};
+	const char *reason;
+	struct remote *remote = mcp_call_connect(call, &reason);
+
+	return remote ? local_client_call(remote_client(remote), OP_CTL_PEER_SHOW, &args, result)
+		      : -ECONNRESET;
+}
+
 /* Since when a peer is away, as "14:02" or with the day; "" if it is not known. */
 static void since_when(struct mcp_call *call, const char *peer, char *text, size_t size)
 {
-	struct args_ctl_peer_show args = {.name = context_bytes(peer)};
 	struct result_ctl_peer_show result;
-	time_t now = time(NULL);
-	const char *reason;
-	struct remote *remote = mcp_call_connect(call, &reason);
+	time_t now = time(NULL), seen;
 	struct tm tm;
 
 	text[0] = '\0';
-	if (!remote ||
-	    local_client_call(remote_client(remote), OP_CTL_PEER_SHOW, &args, &result) < 0)
+	if (show_peer(call, peer, &result) < 0)
 		return;
-	if (result.peer.last_seen.tv_sec > 0 && localtime_r(&result.peer.last_seen.tv_sec, &tm))
+	seen = result.peer.last_seen.tv_sec;
+	if (seen > 0 && localtime_r(&seen, &tm))
 		strftime(text, size,
-			 now - result.peer.last_seen.tv_sec < 20 * 3600 ? " since %H:%M"
-									: " since %Y-%m-%d %H:%M",
-			 &tm);
+			 now - seen < 20 * 3600 ? " since %H:%M" : " since %Y-%m-%d %H:%M", &tm);
+}
+
+bool mcp_call_knows_peer(struct mcp_call *call, const char *peer)
+{
+	struct result_ctl_peer_show result;
+
+	return show_peer(call, peer, &result) != -ENOENT;
 }
 
 void mcp_call_fail_errno(struct mcp_call *call, const char *peer, int error, const char *reason)
@@ -197,7 +210,9 @@ void mcp_call_fail_errno(struct mcp_call *call, const char *peer, int error, con
 	const char *place = peer && peer[0] ? peer : "this machine";
 	char since[40];
 
-	if (error == -EHOSTDOWN) {
+	if (error == -ENOENT && peer && peer[0] && !mcp_call_knows_peer(call, peer)) {
+		mcp_call_fail(call, "no peer is called '%s'; loopsy_list_peers lists them", peer);
+	} else if (error == -EHOSTDOWN) {
 		since_when(call, place, since, sizeof(since));
 		mcp_call_fail(call, "%s is offline%s; loopsy_list_peers shows who is online", place,
 			      since);
@@ -303,29 +318,45 @@ struct remote *mcp_call_remote(struct mcp_call *call)
 	return remote;
 }
 
-const char *mcp_call_mount(struct mcp_call *call)
+/* Returns 0, -ENODEV when there is none, or another -errno. */
+static int find_mount(struct mcp_call *call, struct remote *remote)
 {
-	struct remote *remote = mcp_call_remote(call);
 	struct result_ctl_status status;
-	int r;
+	int r = local_client_call(remote_client(remote), OP_CTL_STATUS,
+				  &(struct args_ctl_status){0}, &status);
 
-	if (!remote)
-		return NULL;
-	r = local_client_call(remote_client(remote), OP_CTL_STATUS, &(struct args_ctl_status){0},
-			      &status);
-	if (r < 0) {
-		mcp_call_fail_errno(call, NULL, r, remote_client(remote)->reason);
-		return NULL;
-	}
-	if (status.mount.size == 0) {
-		mcp_call_fail(call, "the peers are not mounted on this machine; 'loopsyctl doctor' "
-				    "says why");
-		return NULL;
-	}
+	if (r < 0)
+		return r;
+	if (status.mount.size == 0)
+		return -ENODEV;
 	free(call->mount);
 	call->mount = strndup((const char *)status.mount.data, status.mount.size);
-	if (!call->mount)
-		mcp_call_fail(call, "out of memory");
+	return call->mount ? 0 : -ENOMEM;
+}
+
+const char *mcp_call_mount(struct mcp_call *call)
+{
+	struct remote *remote = call->mount ? NULL : mcp_call_remote(call);
+	int r;
+
+	if (call->mount || !remote)
+		return call->mount;
+	r = find_mount(call, remote);
+	if (r == -ENODEV)
+		mcp_call_fail(call, "the peers are not mounted on this machine; 'loopsyctl doctor' "
+				    "says why");
+	else if (r < 0)
+		mcp_call_fail_errno(call, NULL, r, remote_client(remote)->reason);
+	return r == 0 ? call->mount : NULL;
+}
+
+const char *mcp_call_try_mount(struct mcp_call *call)
+{
+	const char *reason;
+	struct remote *remote = call->mount ? NULL : mcp_call_connect(call, &reason);
+
+	if (remote)
+		find_mount(call, remote);
 	return call->mount;
 }
 
@@ -334,15 +365,13 @@ void mcp_call_progress(struct mcp_call *call, double done, double total, const c
 	json_t *token = json_object_get(json_object_get(call->params, "_meta"), "progressToken");
 	json_t *params;
 
-	if ((!json_is_string(token) && !json_is_number(token)) || done <= call->progress ||
-	    mcp_call_is_cancelled(call))
+	if (!token || done <= call->progress || mcp_call_is_cancelled(call))
 		return;
 	call->progress = done;
 	params = json_pack("{s:O, s:f}", "progressToken", token, "progress", done);
 	if (params && total >= 0)
 		json_object_set_new(params, "total", json_real(total));
-	/* The oldest version has no message; a client of it passes over the member. */
-	if (params && message)
+	if (params && message && call->version >= MCP_2025_03_26)
 		json_object_set_new(params, "message", mcp_text(message, strlen(message)));
 	mcp_server_notify(call->server, rpc_notification("notifications/progress", params), true);
 }

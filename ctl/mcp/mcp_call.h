@@ -48,6 +48,8 @@ struct remote *mcp_call_remote(struct mcp_call *call);
 struct remote *mcp_call_connect(struct mcp_call *call, const char **ret_reason);
 /* Where the peers are mounted (valid until the end of the call), or NULL having failed. */
 const char *mcp_call_mount(struct mcp_call *call);
+/* The same, but NULL is no failure: there is no mount, or it is not known. */
+const char *mcp_call_try_mount(struct mcp_call *call);
 
 /* Tells how far it is, if the client asked to be told. `total` < 0: not known; `message` may be
  * NULL. `done` must grow from one to the next. */
@@ -65,5 +67,7 @@ void mcp_call_fail(struct mcp_call *call, const char *format, ...)
 /* The usual one, for errors of the client library: `peer` may be "" or NULL (this machine),
  * `reason` is what was said about it and may be NULL or empty. */
 void mcp_call_fail_errno(struct mcp_call *call, const char *peer, int error, const char *reason);
+/* Whether there is a peer of that name. */
+bool mcp_call_knows_peer(struct mcp_call *call, const char *peer);
 
 #endif

@@ -29,8 +29,12 @@ static void run_initialize(struct mcp_call *call)
 	struct mcp_server *server = mcp_call_server(call);
 	const json_t *params = mcp_call_params(call);
 
-	if (!json_is_string(json_object_get(params, "protocolVersion"))) {
-		mcp_call_error(call, RPC_INVALID_PARAMS, "protocolVersion must be a string");
+	if (!json_is_string(json_object_get(params, "protocolVersion")) ||
+	    !json_is_object(json_object_get(params, "capabilities")) ||
+	    !mcp_version_is_implementation(json_object_get(params, "clientInfo"))) {
+		mcp_call_error(call, RPC_INVALID_PARAMS,
+			       "protocolVersion, capabilities and clientInfo with name and version "
+			       "are required");
 		return;
 	}
 	if (call->batch) {
@@ -73,16 +77,6 @@ static void run_tools_list(struct mcp_call *call)
 	mcp_call_result_cached(call, json_pack("{s:o}", "tools", tools), HOUR_MS, true);
 }
 
-/* A model reads what is wrong with its arguments and tries again: so since 2025-11-25. */
-static void complain_of_arguments(struct mcp_call *call, const char *error)
-{
-	if (mcp_call_version(call) >= MCP_2025_11_25)
-		mcp_call_fail(call, "arguments of %s: %s", call->tool->name, error);
-	else
-		mcp_call_error(call, RPC_INVALID_PARAMS, "arguments of %s: %s", call->tool->name,
-			       error);
-}
-
 static void run_tools_call(struct mcp_call *call)
 {
 	const json_t *params = mcp_call_params(call), *arguments;
@@ -107,7 +101,8 @@ static void run_tools_call(struct mcp_call *call)
 		return;
 	}
 	if (schema_check(call->tool->input, arguments, error) < 0) {
-		complain_of_arguments(call, error);
+		mcp_call_error(call, RPC_INVALID_PARAMS, "arguments of %s: %s", call->tool->name,
+			       error);
 		return;
 	}
 	none = json_object();
@@ -116,8 +111,8 @@ static void run_tools_call(struct mcp_call *call)
 }
 
 const struct mcp_method mcp_method_table[] = {
-    {.name = "initialize", MCP_NONE, MCP_LAST_SESSION, .run = run_initialize},
-    {.name = "ping", MCP_NONE, MCP_LAST_SESSION, .run = run_ping},
+    {.name = "initialize", MCP_2024_11_05, MCP_LAST_SESSION, .run = run_initialize},
+    {.name = "ping", MCP_2024_11_05, MCP_LAST_SESSION, .run = run_ping},
     {.name = "server/discover", MCP_2026_07_28, MCP_2026_07_28, .run = run_discover},
     {.name = "tools/list", MCP_2024_11_05, MCP_2026_07_28, .run = run_tools_list},
     {.name = "tools/call", MCP_2024_11_05, MCP_2026_07_28, .waits = true, .run = run_tools_call},

@@ -40,7 +40,7 @@ static void queue_line(struct mcp_server *server, const void *text, size_t size)
 
 static char *dump(json_t *message)
 {
-	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	char *text = message ? json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 
 	json_decref(message);
 	return text;
@@ -118,41 +118,39 @@ static void take_notification(struct mcp_server *server, const struct rpc_messag
 /* Whether the request may be made: its version, and whether that has the method. Returns 0 or an
  * RPC code. */
 static int check_request(struct mcp_server *server, const struct rpc_message *message,
-			 const struct mcp_method *method, enum mcp_version *ret_version,
-			 const char **ret_text, json_t **ret_data)
+			 const struct mcp_method *method, bool in_batch,
+			 enum mcp_version *ret_version, const char **ret_text, json_t **ret_data)
 {
 	int r = mcp_version_of_request(message->params, server->session, ret_version, ret_text,
 				       ret_data);
-	enum mcp_version version = *ret_version;
 
 	if (r != 0)
 		return r;
 	*ret_text = "Method not found";
 	if (!method)
 		return RPC_METHOD_NOT_FOUND;
-	if (version == MCP_NONE && method->first != MCP_NONE) {
-		*ret_text = "begin with initialize, or say _meta "
-			    "io.modelcontextprotocol/protocolVersion and clientCapabilities";
+	if (method->first == MCP_2026_07_28 && *ret_version < MCP_2026_07_28) {
+		*ret_text = "_meta: io.modelcontextprotocol/protocolVersion is missing";
 		return RPC_INVALID_PARAMS;
 	}
-	if (version != MCP_NONE && (version < method->first || version > method->last))
+	if (*ret_version < method->first || *ret_version > method->last)
 		return RPC_METHOD_NOT_FOUND;
-	if (mcp_pool_has(&server->pool, message->id)) {
-		*ret_text = "a request with this id is under way";
+	*ret_text = "a batch is of 2025-03-26 only";
+	if (in_batch && mcp_version_is_modern(*ret_version))
 		return RPC_INVALID_REQUEST;
-	}
-	return 0;
+	*ret_text = "a request with this id is under way";
+	return mcp_pool_has(&server->pool, message->id) ? RPC_INVALID_REQUEST : 0;
 }
 
 static void take_request(struct mcp_server *server, json_t *value,
 			 const struct rpc_message *message, struct mcp_batch *batch)
 {
 	const struct mcp_method *method = mcp_method_find(message->method);
-	enum mcp_version version = MCP_NONE;
+	enum mcp_version version = server->session;
 	struct mcp_call *call;
 	const char *text;
 	json_t *data;
-	int code = check_request(server, message, method, &version, &text, &data);
+	int code = check_request(server, message, method, batch != NULL, &version, &text, &data);
 
 	if (code != 0) {
 		send_error(server, batch, message->id, code, text, data);
@@ -170,7 +168,8 @@ static void take_request(struct mcp_server *server, json_t *value,
 		method->run(call);
 		mcp_call_free(call);
 	} else if (mcp_pool_add(&server->pool, call) < 0) {
-		mcp_call_error(call, RPC_BUSY, "too many requests at once: wait for replies");
+		mcp_call_error(call, RPC_INTERNAL_ERROR,
+			       "too many requests at once: wait for replies");
 		mcp_call_free(call);
 	}
 }
@@ -237,12 +236,40 @@ static void take_line(struct mcp_server *server, struct bytes line)
 	json_decref(value);
 }
 
+/* Bytes of replies that the client has not read. */
+static size_t unread(struct mcp_server *server)
+{
+	size_t n = output_pending(&server->output);
+
+	pthread_mutex_lock(&server->lock);
+	n += server->outgoing.size;
+	pthread_mutex_unlock(&server->lock);
+	return n;
+}
+
+/* Those that were read, until the replies have become too many. */
+static void take_lines(struct mcp_server *server)
+{
+	enum mcp_line found;
+	struct bytes line;
+
+	while (unread(server) <= UNREAD_MAX) {
+		found = mcp_lines_next(&server->lines, &line);
+		if (found == MCP_LINE_TOO_LONG)
+			send_error(server, NULL, NULL, RPC_PARSE_ERROR, "a line of more than 4 MiB",
+				   NULL);
+		else if (found == MCP_LINE_WHOLE && line.size > 0)
+			take_line(server, line);
+		server->has_lines = found != MCP_LINE_NONE;
+		if (!server->has_lines)
+			return;
+	}
+}
+
 /* Returns 0, or -ENODATA when the input has ended, or -errno. */
 static int take_input(struct mcp_server *server)
 {
 	uint8_t data[READ_SIZE];
-	enum mcp_line found;
-	struct bytes line;
 	ssize_t n = read(server->in, data, sizeof(data));
 
 	if (n < 0)
@@ -251,35 +278,32 @@ static int take_input(struct mcp_server *server)
 		return -ENODATA;
 	if (mcp_lines_add(&server->lines, (struct bytes){data, (size_t)n}) < 0)
 		return -ENOMEM;
-	while ((found = mcp_lines_next(&server->lines, &line)) != MCP_LINE_NONE) {
-		if (found == MCP_LINE_TOO_LONG)
-			send_error(server, NULL, NULL, RPC_INVALID_REQUEST,
-				   "a line of more than 4 MiB", NULL);
-		else if (line.size > 0)
-			take_line(server, line);
-	}
+	server->has_lines = true;
 	return 0;
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-/* What workers handed over goes to the output. Returns 0, or -errno when nobody reads it. */
+/* What was handed over goes to the output; while the client does not read it stays where that is
+ * seen by those who would rather drop a line. Returns 0, or -errno when nobody reads it. */
 static int send_outgoing(struct mcp_server *server)
 {
 	struct buffer lines;
 	uint64_t count;
-	ssize_t n;
+	ssize_t n = 0;
 
 	while (read(server->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
 		;
+	if (output_pending(&server->output) > 0)
+		n = output_flush(&server->output);
+	if (n < 0 || output_pending(&server->output) > DROP_ABOVE)
+		return n < 0 ? (int)n : 0;
 	pthread_mutex_lock(&server->lock);
 	lines = server->outgoing;
 	server->outgoing = (struct buffer){0};
 	pthread_mutex_unlock(&server->lock);
 	n = output_write(&server->output, (struct bytes){lines.data, lines.size});
 	buffer_deinit(&lines);
-	if (n >= 0 && output_pending(&server->output) > 0)
-		n = output_flush(&server->output);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -292,27 +316,23 @@ static int turn(struct mcp_server *server, int timeout_ms, bool reads)
 	    {.fd = server->output.fd},
 	    {.fd = server->in, .events = POLLIN},
 	};
-	size_t unread = output_pending(&server->output);
-	int r;
+	int r = 0;
 
-	if (unread > 0)
+	if (output_pending(&server->output) > 0)
 		fds[2].events = POLLOUT;
-	if (!reads || unread > UNREAD_MAX)
+	/* What was read is dealt with first. */
+	if (!reads || server->has_lines)
 		fds[3].fd = -1;
 	if (poll(fds, 4, timeout_ms) < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (fds[1].revents)
+	if (fds[1].revents || fds[2].revents & (POLLERR | POLLNVAL))
 		return 1;
-	if (fds[2].revents & (POLLERR | POLLNVAL))
-		return 1;
-	if (fds[0].revents || fds[2].revents & POLLOUT) {
+	if (fds[0].revents || fds[2].revents & POLLOUT)
 		r = send_outgoing(server);
-		if (r < 0)
-			return r;
-	}
-	if (fds[3].fd < 0 || !fds[3].revents)
-		return 0;
-	r = take_input(server);
+	if (r == 0 && fds[3].fd >= 0 && fds[3].revents)
+		r = take_input(server);
+	if (r == 0 && reads && server->has_lines)
+		take_lines(server);
 	return r == -ENODATA ? 1 : r;
 }
 
@@ -373,6 +393,7 @@ static int server_new(const struct mcp_config *config, struct mcp_server **ret_s
 	if (!server)
 		return -ENOMEM;
 	server->in = config->in;
+	server->session = MCP_LAST_SESSION;
 	server->signal_fd = -1;
 	server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	server->socket = strdup(config->socket);

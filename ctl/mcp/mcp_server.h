@@ -32,8 +32,10 @@ struct mcp_server {
 	int in;
 	int signal_fd;
 	struct mcp_lines lines;
+	bool has_lines; /* in `lines`, perhaps */
 	struct output output;
-	enum mcp_version session; /* that `initialize` agreed on */
+	/* That `initialize` agreed on; there are clients that ask without, of the last version. */
+	enum mcp_version session;
 	/* everybody's */
 	struct mcp_pool pool;
 	int wake_fd;          /* an eventfd: there is something in `outgoing` */

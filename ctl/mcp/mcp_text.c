@@ -82,17 +82,56 @@ json_t *mcp_text(const void *data, size_t size)
 	return string;
 }
 
-bool mcp_text_is_text(const void *data, size_t size)
+size_t mcp_text_count_odd(const void *data, size_t size)
 {
 	const uint8_t *at = data, *end = at + size;
+	size_t n_odd = 0;
 
 	while (size > 0 && at < end) {
 		size_t n = character_length(at, (size_t)(end - at));
 
-		if (n == 0 || *at == 0x7f || (*at < 0x20 && !strchr("\a\b\t\n\v\f\r\033", *at)) ||
-		    *at == '\0')
-			return false;
-		at += n;
+		if (n == 0 || *at == '\0' || *at == 0x7f ||
+		    (*at < 0x20 && !strchr("\a\b\t\n\v\f\r\033", *at)))
+			n_odd++;
+		at += n ? n : 1;
 	}
-	return true;
+	return n_odd;
+}
+
+size_t mcp_text_json_width(unsigned char c)
+{
+	if (c >= 0x20)
+		return c == '"' || c == '\\' ? 2 : 1;
+	return strchr("\b\f\n\r\t", c) && c ? 2 : 6;
+}
+
+/* Whether it is the beginning of a character, as far as it goes. */
+static bool is_cut_off(const uint8_t *at, size_t size)
+{
+	uint8_t whole[4] = {0x80, 0x80, 0x80, 0x80};
+
+	if (size >= 4 || at[0] < 0xc2)
+		return false;
+	memcpy(whole, at, size);
+	if (size == 1 && (at[0] == 0xe0 || at[0] == 0xf0))
+		whole[1] = 0x90 + (at[0] == 0xe0 ? 0x10 : 0);
+	return character_length(whole, 4) > size;
+}
+
+size_t mcp_text_fit(const void *data, size_t size, size_t max, bool more)
+{
+	const uint8_t *at = data;
+	size_t n = 0, width = 0;
+
+	while (n < size) {
+		size_t length = at[n] == '\0' ? 0 : character_length(at + n, size - n);
+
+		if (length == 0 && more && n > 0 && is_cut_off(at + n, size - n))
+			break;
+		width += length == 0 ? 3 : length == 1 ? mcp_text_json_width(at[n]) : length;
+		if (width > max)
+			break;
+		n += length ? length : 1;
+	}
+	return n;
 }

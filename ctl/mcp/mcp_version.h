@@ -10,7 +10,6 @@
 #include <stdbool.h>
 
 enum mcp_version {
-	MCP_NONE, /* no session yet, and the request says none */
 	MCP_2024_11_05,
 	MCP_2025_03_26,
 	MCP_2025_06_18,
@@ -27,10 +26,14 @@ static inline bool mcp_version_is_modern(enum mcp_version version)
 
 const char *mcp_version_name(enum mcp_version version);
 
+/* Whether it is a clientInfo: an object with texts for name and version. */
+bool mcp_version_is_implementation(const json_t *value);
+
 /* What `initialize` agrees on: that version if it has sessions and we know it, else our last. */
 enum mcp_version mcp_version_agree(const json_t *params);
 
-/* Of a request: its own version if it says one, else that of the session. Returns 0 or an RPC code
+/* Of a request: its own version if it says one, else that of the session; and what every request
+ * has in its _meta is checked. Returns 0 or an RPC code
  * with *ret_message (static) and *ret_data (NULL or a new reference). */
 int mcp_version_of_request(const json_t *params, enum mcp_version session,
 			   enum mcp_version *ret_version, const char **ret_message,

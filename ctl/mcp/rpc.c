@@ -23,7 +23,7 @@ json_t *rpc_parse(struct bytes line, char *error)
 
 static bool is_id(const json_t *id)
 {
-	return json_is_string(id) || json_is_number(id);
+	return json_is_string(id) || json_is_integer(id);
 }
 
 static void complain(struct rpc_message *message, const char *text)
@@ -52,7 +52,7 @@ void rpc_read(json_t *value, struct rpc_message *ret_message)
 	else if (!message.method || strlen(message.method) != json_string_length(method))
 		complain(&message, "\"method\" must be a string");
 	else if (id && !is_id(id))
-		complain(&message, "\"id\" must be a string or a number");
+		complain(&message, "\"id\" must be a string or an integer");
 	else if (message.params && !json_is_object(message.params))
 		complain(&message, "\"params\" must be an object");
 	*ret_message = message;

@@ -17,7 +17,6 @@ enum rpc_code {
 	RPC_INTERNAL_ERROR = -32603,
 	RPC_RESOURCE_NOT_FOUND = -32002,  /* sessions, until 2025-11-25 */
 	RPC_UNSUPPORTED_VERSION = -32022, /* 2026-07-28 */
-	RPC_BUSY = -32000,                /* ours: too many requests at once */
 };
 
 enum rpc_kind {
@@ -30,7 +29,7 @@ enum rpc_kind {
 /* All borrowed from the value. */
 struct rpc_message {
 	enum rpc_kind kind;
-	json_t *id; /* of a request: a string or a number; of RPC_INVALID the same or NULL */
+	json_t *id; /* of a request: a string or an integer; of RPC_INVALID the same or NULL */
 	const char *method;
 	json_t *params;    /* an object, or NULL */
 	const char *error; /* RPC_INVALID: what is wrong */

@@ -23,7 +23,6 @@ static void add_bounds(json_t *schema, const struct schema_field *field)
 	static const struct {
 		const char *min, *max;
 	} names[] = {
-	    [SCHEMA_STRING] = {"minLength", "maxLength"},
 	    [SCHEMA_INTEGER] = {"minimum", "maximum"},
 	    [SCHEMA_NUMBER] = {"minimum", "maximum"},
 	    [SCHEMA_STRINGS] = {"minItems", "maxItems"},
@@ -35,9 +34,9 @@ static void add_bounds(json_t *schema, const struct schema_field *field)
 	if ((field->min == 0 && field->max == 0) ||
 	    field->type >= sizeof(names) / sizeof(names[0]) || !names[field->type].min)
 		return;
-	/* The lengths of texts and lists are bounded generously: the model need not read how. A
-	 * string's is in bytes, which JSON Schema cannot say. */
-	if (number || field->min > 0)
+	/* Lengths are bounded generously, and not told: the model need not read it. A string's is
+	 * in bytes, which JSON Schema cannot say. */
+	if (number || (field->min > 0 && field->type != SCHEMA_STRING))
 		json_object_set_new(schema, names[field->type].min, json_integer(field->min));
 	if (number)
 		json_object_set_new(schema, names[field->type].max, json_integer(field->max));

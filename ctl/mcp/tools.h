@@ -8,5 +8,10 @@
 
 extern const struct tool tools_peers_list;
 extern const struct tool tools_peers_status;
+extern const struct tool tools_execute;
+extern const struct tool tools_jobs_wait;
+extern const struct tool tools_jobs_output;
+extern const struct tool tools_jobs_list;
+extern const struct tool tools_jobs_kill;
 
 #endif
