@@ -77,6 +77,16 @@ static void run_tools_list(struct mcp_call *call)
 	mcp_call_result_cached(call, json_pack("{s:o}", "tools", tools), HOUR_MS, true);
 }
 
+/* A model reads what is wrong with its arguments and tries again: so since 2025-11-25. */
+static void complain_of_arguments(struct mcp_call *call, const char *error)
+{
+	if (mcp_call_version(call) >= MCP_2025_11_25)
+		mcp_call_fail(call, "arguments of %s: %s", call->tool->name, error);
+	else
+		mcp_call_error(call, RPC_INVALID_PARAMS, "arguments of %s: %s", call->tool->name,
+			       error);
+}
+
 static void run_tools_call(struct mcp_call *call)
 {
 	const json_t *params = mcp_call_params(call), *arguments;
@@ -101,8 +111,7 @@ static void run_tools_call(struct mcp_call *call)
 		return;
 	}
 	if (schema_check(call->tool->input, arguments, error) < 0) {
-		mcp_call_error(call, RPC_INVALID_PARAMS, "arguments of %s: %s", call->tool->name,
-			       error);
+		complain_of_arguments(call, error);
 		return;
 	}
 	none = json_object();
