@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/agents.h"
 #include "ctl/daemon_program.h"
+#include "ctl/fetch.h"
 
 /* The text of a check; cut where it is too long. */
 struct line {
@@ -190,6 +192,40 @@ static void check_fusermount(json_t *list)
 		local_checks_add(list, "fusermount3", "ok", path, "");
 }
 
+/* One that is here; that it does without loopsy is nobody's fault. */
+static void check_agent(const struct context *context, const struct agent *agent, json_t *list)
+{
+	json_t *json = agent_setup_state(context, agent);
+	const char *state = fetch_text(json, "state"), *key = fetch_text(json, "key");
+	const char *file = fetch_text(json, "file"), *problem = fetch_text(json, "problem");
+	struct line fix = line("loopsyctl mcp install %s", agent->name);
+
+	if (!json_is_true(json_object_get(json, "found")))
+		;
+	else if (strcmp(state, "not registered") == 0)
+		local_checks_add(
+		    list, agent->title, "ok",
+		    line("is here and does not know loopsy: '%s' registers it", fix.text).text, "");
+	else if (strcmp(state, "unreadable") == 0)
+		local_checks_add(list, agent->title, "warning", problem,
+				 line("correct %s", file).text);
+	else if (strcmp(state, "registered") != 0)
+		local_checks_add(list, agent->title, "warning",
+				 strcmp(state, "disabled") == 0
+				     ? line("loopsy is disabled in %s", file).text
+				     : line("%s runs something else as loopsy", file).text,
+				 fix.text);
+	else if (strcmp(key, "ok") != 0)
+		local_checks_add(list, agent->title, "warning",
+				 strcmp(key, "missing") == 0 ? "its key is missing"
+							     : "its key can be read by others",
+				 fix.text);
+	else
+		local_checks_add(list, agent->title, "ok",
+				 line("loopsy is registered in %s", file).text, "");
+	json_decref(json);
+}
+
 void local_checks_run(const struct context *context, json_t *list)
 {
 	check_program(context, list);
@@ -198,4 +234,6 @@ void local_checks_run(const struct context *context, json_t *list)
 	check_configuration(context, list);
 	check_fuse(list);
 	check_fusermount(list);
+	for (size_t i = 0; i < agent_table_n; i++)
+		check_agent(context, &agent_table[i], list);
 }
