@@ -459,7 +459,8 @@ static void turn_remote(struct attached *attached)
 		fail(attached,
 		     r == -ECONNRESET
 			 ? "loopsyd here has ended: 'loopsyctl start' starts it; what ran runs on"
-			 : strerror(-r));
+		     : r == -EKEYREVOKED ? remote_end_reason(attached->remote)
+					 : strerror(-r));
 }
 
 static void turn(struct attached *attached, int signals)

@@ -54,14 +54,12 @@ int cmd_config_run(struct context *context)
 {
 	struct local_client *client;
 	json_t *list;
-	int r;
+	int r = context_connect_if_up(context, &client);
 
-	if (local_client_new(context->home->socket, &client) == 0) {
-		r = fetch_options(context, client, &list);
-		local_client_free(client);
-	} else {
-		r = read_options(context, &list);
-	}
+	if (r != CONTEXT_OK)
+		return r;
+	r = client ? fetch_options(context, client, &list) : read_options(context, &list);
+	local_client_free(client);
 	if (r != CONTEXT_OK)
 		return r;
 	if (context->json)

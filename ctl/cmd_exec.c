@@ -372,7 +372,9 @@ static void turn(struct exec *exec, int signals)
 		read_stdin(exec);
 	if (fds[POLL_REMOTE].revents && !exec->is_over) {
 		r = remote_turn(exec->remote);
-		if (r < 0 && !exec->has_ended)
+		if (r == -EKEYREVOKED)
+			fail(exec, remote_end_reason(exec->remote));
+		else if (r < 0 && !exec->has_ended)
 			fail(exec, r == -ECONNRESET ? "loopsyd here was stopped, and the command "
 						      "with it: 'loopsyctl start' starts it"
 						    : strerror(-r));

@@ -99,8 +99,8 @@ static void tell(const struct watched *watched, const struct kv_change *change)
 	key =
 	    terminal_escape(entry->key.size ? (const char *)entry->key.data : "", entry->key.size);
 	fprintf(context->out, "%s%s%s %llu %s\n", watched->name ? watched->name : "",
-		watched->name ? ": " : "", kinds[change->kind],
-		(unsigned long long)entry->version, key ? key : "?");
+		watched->name ? ": " : "", kinds[change->kind], (unsigned long long)entry->version,
+		key ? key : "?");
 	free(key);
 }
 
@@ -222,7 +222,10 @@ static int follow(struct watch *watch)
 		if (watch->is_over)
 			break;
 		if (poll(&poll_fd, 1, timeout) > 0 && remote_turn(watch->remote) < 0) {
-			context_fail(watch->context, "loopsyd here was stopped");
+			const char *why = remote_end_reason(watch->remote);
+
+			context_fail(watch->context, "%s",
+				     why[0] ? why : "loopsyd here was stopped");
 			finish(watch, CONTEXT_FAILURE);
 		}
 	}

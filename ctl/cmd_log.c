@@ -76,7 +76,7 @@ static int follow(struct log *log, struct remote *remote, const char *peer, uint
 			job_client_turn(log->job);
 	}
 	if (r < 0)
-		log->status = job_list_complain(log->context, r, "");
+		log->status = job_list_complain(log->context, r, remote_end_reason(remote));
 	job_client_free(log->job);
 	return log->status;
 }

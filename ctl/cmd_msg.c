@@ -178,7 +178,8 @@ int cmd_msg_run_show(struct context *context)
 
 int cmd_msg_run_ack(struct context *context)
 {
-	struct args_msg_ack args = {0};
+	struct args_msg_ack args = {
+	    .peer = context_bytes(arguments_text(&context->arguments, "peer", ""))};
 	struct buffer elements = {0};
 	struct result_msg_ack result;
 	struct remote *remote;

@@ -16,19 +16,6 @@
 
 #define STANDARD_NAME "shell"
 
-static int connect_to(const struct context *context, struct remote **ret_remote)
-{
-	int r = remote_new(context->home->socket, ret_remote);
-
-	if (r == 0)
-		return 0;
-	if (r == -ENOENT || r == -ENOTDIR || r == -ECONNREFUSED)
-		context_fail(context, "loopsyd is not running: start it with 'loopsyctl start'");
-	else
-		context_fail(context, "cannot reach loopsyd: %s", strerror(-r));
-	return r;
-}
-
 static int complain(const struct context *context, const char *peer, uint16_t op, int error,
 		    const char *reason)
 {
@@ -108,7 +95,7 @@ int cmd_shell_run(struct context *context)
 				      "without one");
 		return ATTACHED_FAILURE;
 	}
-	if (connect_to(context, &remote) < 0)
+	if (context_connect_remote(context, &remote) != CONTEXT_OK)
 		return ATTACHED_FAILURE;
 	if (target_find(context, remote_client(remote), given, NULL, &target) < 0)
 		goto out;
@@ -132,7 +119,7 @@ int cmd_shell_run_attach(struct context *context)
 
 	if (r != CONTEXT_OK)
 		return r;
-	if (connect_to(context, &remote) < 0)
+	if (context_connect_remote(context, &remote) != CONTEXT_OK)
 		return ATTACHED_FAILURE;
 	/* On this machine a name is not enough: several peers may have given it. */
 	r = words.peer[0] ? find(context, remote, words.peer, words.job, &found)

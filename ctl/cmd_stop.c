@@ -43,26 +43,13 @@ out:
 	return r;
 }
 
-/* 1: one ran and is stopped; 0: none ran; -1: failed, and said so. */
-static int stop_if_running(const struct context *context, struct local_client **client)
-{
-	int r = local_client_new(context->home->socket, client);
-
-	if (r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR)
-		return 0;
-	if (r == 0)
-		return 1;
-	return context_connect(context, client) == CONTEXT_OK ? 1 : -1;
-}
-
 int cmd_stop_run(struct context *context)
 {
 	struct local_client *client = NULL;
-	int found = stop_if_running(context, &client), r = CONTEXT_OK;
+	int r = context_connect_if_up(context, &client);
 	pid_t pid = client ? client->pid : 0;
+	bool found = client != NULL;
 
-	if (found < 0)
-		return CONTEXT_FAILURE;
 	if (found)
 		r = stop_daemon(context, client);
 	local_client_free(client);
@@ -115,14 +102,14 @@ int cmd_stop_run_restart(struct context *context)
 	const char *arguments[ARGUMENTS_N] = {NULL};
 	char *buffer = malloc(ARGUMENTS_SIZE + 1);
 	struct local_client *client = NULL;
-	int found = stop_if_running(context, &client), r = CONTEXT_OK;
+	int r = context_connect_if_up(context, &client);
 	unsigned n = 0;
 
-	if (found < 0 || !buffer) {
+	if (r != CONTEXT_OK || !buffer) {
 		r = CONTEXT_FAILURE;
 		goto out;
 	}
-	if (found) {
+	if (client) {
 		read_arguments(client->pid, buffer, arguments);
 		r = stop_daemon(context, client);
 		if (r != CONTEXT_OK)

@@ -291,7 +291,9 @@ static void turn(struct watch *watch, int signals)
 	if (fds[1].revents)
 		take_signals(watch, signals);
 	if (fds[0].revents && !watch->is_over && remote_turn(watch->remote) < 0) {
-		context_fail(watch->context, "loopsyd here was stopped");
+		const char *why = remote_end_reason(watch->remote);
+
+		context_fail(watch->context, "%s", why[0] ? why : "loopsyd here was stopped");
 		finish(watch, CONTEXT_FAILURE);
 	}
 	now = now_ms();

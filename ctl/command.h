@@ -63,6 +63,8 @@ int cmd_shell_run(struct context *context);
 int cmd_shell_run_attach(struct context *context);
 int cmd_key_run_show(struct context *context);
 int cmd_key_run_generate(struct context *context);
+int cmd_key_run_list(struct context *context);
+int cmd_key_run_revoke(struct context *context);
 int cmd_logs_run(struct context *context);
 int cmd_mcp_run(struct context *context);
 int cmd_doctor_run(struct context *context);

@@ -94,14 +94,52 @@ static int complain_unreachable(const struct context *context, int r)
 	}
 }
 
+/* An agent's commands are limited as the agent is. */
+static int present_key(const struct context *context, struct local_client *client)
+{
+	const char *key = getenv("LOOPSY_API_KEY");
+	struct args_ctl_key args = {.key = context_bytes(key)};
+
+	return args.key.size > 0 ? context_call(context, client, OP_CTL_KEY, &args, NULL)
+				 : CONTEXT_OK;
+}
+
+int context_connect_if_up(const struct context *context, struct local_client **ret_client)
+{
+	struct local_client *client = NULL;
+	int r = local_client_new(context->home->socket, &client);
+
+	if (r == -ENOENT || r == -ENOTDIR || r == -ECONNREFUSED)
+		r = 0;
+	if (r < 0)
+		return complain_unreachable(context, r);
+	if (client && present_key(context, client) != CONTEXT_OK) {
+		local_client_free(client);
+		return CONTEXT_FAILURE;
+	}
+	*ret_client = client;
+	return CONTEXT_OK;
+}
+
 int context_connect(const struct context *context, struct local_client **ret_client)
 {
-	return complain_unreachable(context, local_client_new(context->home->socket, ret_client));
+	int r = context_connect_if_up(context, ret_client);
+
+	return r == CONTEXT_OK && !*ret_client ? complain_unreachable(context, -ENOENT) : r;
 }
 
 int context_connect_remote(const struct context *context, struct remote **ret_remote)
 {
-	return complain_unreachable(context, remote_new(context->home->socket, ret_remote));
+	struct remote *remote = NULL;
+	int r = complain_unreachable(context, remote_new(context->home->socket, &remote));
+
+	if (r == CONTEXT_OK)
+		r = present_key(context, remote_client(remote));
+	if (r == CONTEXT_OK)
+		*ret_remote = remote;
+	else
+		remote_free(remote);
+	return r;
 }
 
 char *context_explain(struct local_client *client, int r)

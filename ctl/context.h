@@ -49,8 +49,11 @@ void context_say(const struct context *context, const char *format, ...)
  * CONTEXT_FAILURE for a NULL value (no memory). */
 int context_print_json(const struct context *context, json_t *value);
 
-/* A connection to the daemon. Returns CONTEXT_OK, or CONTEXT_FAILURE having said what is wrong. */
+/* A connection to the daemon, with the key in LOOPSY_API_KEY presented, if there is one. Returns
+ * CONTEXT_OK, or CONTEXT_FAILURE having said what is wrong. */
 int context_connect(const struct context *context, struct local_client **ret_client);
+/* The same, but that none runs is CONTEXT_OK, and NULL. */
+int context_connect_if_up(const struct context *context, struct local_client **ret_client);
 /* The same, for asking peers. */
 int context_connect_remote(const struct context *context, struct remote **ret_remote);
 

@@ -54,6 +54,19 @@ json_t *fetch_peer(const struct ctl_peer *peer)
 			 fetch_time(peer->last_seen), "error", context_json_text(peer->error));
 }
 
+json_t *fetch_key(const struct ctl_key_info *key)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", context_json_text(key->name),
+			 "permissions", fetch_permissions(key->permissions), "peers",
+			 key->is_for_all ? json_null() : fetch_permissions(key->peers), "created",
+			 fetch_time(key->created), "used", fetch_time(key->used));
+}
+
+static json_t *make_key(const void *value)
+{
+	return fetch_key(value);
+}
+
 static json_t *make_peer(const void *value)
 {
 	return fetch_peer(value);
@@ -106,6 +119,7 @@ union any_page {
 	struct result_ctl_doctor doctor;
 	struct result_ctl_config config;
 	struct result_ctl_discovered discovered;
+	struct result_ctl_keys keys;
 };
 
 union any_element {
@@ -113,12 +127,14 @@ union any_element {
 	struct ctl_check check;
 	struct ctl_option option;
 	struct ctl_found found;
+	struct ctl_key_info key;
 };
 
 _Static_assert(
     offsetof(struct result_ctl_peers, peers) == offsetof(struct result_ctl_doctor, checks) &&
 	offsetof(struct result_ctl_peers, peers) == offsetof(struct result_ctl_config, options) &&
-	offsetof(struct result_ctl_peers, peers) == offsetof(struct result_ctl_discovered, found),
+	offsetof(struct result_ctl_peers, peers) == offsetof(struct result_ctl_discovered, found) &&
+	offsetof(struct result_ctl_peers, peers) == offsetof(struct result_ctl_keys, keys),
     "results of paged operations begin alike");
 
 /* Returns 0 or -errno. */
@@ -180,6 +196,14 @@ int fetch_peers(const struct context *context, struct local_client *client, json
 int fetch_checks(const struct context *context, struct local_client *client, json_t **ret_list)
 {
 	const struct paged paged = {OP_CTL_DOCTOR, &ctl_check_record, make_check};
+	union any_page page;
+
+	return fetch_list(context, client, &paged, ret_list, &page);
+}
+
+int fetch_keys(const struct context *context, struct local_client *client, json_t **ret_list)
+{
+	const struct paged paged = {OP_CTL_KEYS, &ctl_key_info_record, make_key};
 	union any_page page;
 
 	return fetch_list(context, client, &paged, ret_list, &page);

@@ -8,8 +8,10 @@
 
 /* "2026-01-31T12:00:00Z", or null for 0. */
 json_t *fetch_time(struct timespec time);
-/* ["fs:rw","exec"] from "fs:rw,exec"; empty for "none". */
+/* ["fs:rw","exec"] from "fs:rw,exec"; empty for "none" and for "". */
 json_t *fetch_permissions(struct bytes text);
+/* {"name","permissions","peers","created","used"}; "peers" is null when it is for all. */
+json_t *fetch_key(const struct ctl_key_info *key);
 /* {"name","id","state","address","rtt_ms","permissions",…} */
 json_t *fetch_peer(const struct ctl_peer *peer);
 
@@ -19,6 +21,7 @@ int fetch_peers(const struct context *context, struct local_client *client, json
 /* The same for those who complain elsewhere: 0 or -errno, with client->reason. */
 int fetch_peers_quietly(struct local_client *client, json_t **ret_list);
 int fetch_checks(const struct context *context, struct local_client *client, json_t **ret_list);
+int fetch_keys(const struct context *context, struct local_client *client, json_t **ret_list);
 int fetch_options(const struct context *context, struct local_client *client, json_t **ret_list);
 /* *ret_warning is malloc'ed, or NULL when the list is complete. */
 int fetch_discovered(const struct context *context, struct local_client *client, json_t **ret_list,

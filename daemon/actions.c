@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/api_key.h"
 #include "daemon/doctor.h"
+#include "daemon/key_actions.h"
 #include "daemon/log.h"
 #include "daemon/options_print.h"
 #include "daemon/paired.h"
@@ -176,7 +176,7 @@ static void on_ctl_peers(void *arg, struct control_call *call, const struct args
 		struct row_texts texts;
 		struct ctl_peer peer;
 
-		if (!paired_is_up(paired))
+		if (!paired_is_up(paired) || !key_actions_has(daemon, call, paired))
 			continue;
 		peer = describe(paired, &texts);
 		control_page_offer(&page, &ctl_peer_record, &peer);
@@ -195,7 +195,7 @@ static void on_ctl_peer_show(void *arg, struct control_call *call,
 	struct result_ctl_peer_show result = {0};
 	struct row_texts texts;
 
-	if (!paired)
+	if (!paired || !key_actions_shows(arg, call, paired))
 		return;
 	result.peer = describe(paired, &texts);
 	control_reply(call, &result);
@@ -440,48 +440,20 @@ static void on_ctl_pair_answer(void *arg, struct control_call *call,
 static void on_ctl_call(void *arg, struct control_call *call, const struct args_ctl_call *args)
 {
 	struct daemon *daemon = arg;
+	const struct relay_guard *guard = key_actions_guard(daemon, call);
 	struct net_peer_status status;
 	struct paired *paired;
 
 	if (args->peer.size == 0) {
-		relay_call(net_self_transport(daemon->net), "", "", call, args);
+		relay_call(net_self_transport(daemon->net), "", "", call, args, guard);
 		return;
 	}
 	paired = take_peer(daemon, call, args->peer);
 	if (!paired)
 		return;
 	net_peer_get_status(paired->net, &status);
-	relay_call(net_peer_transport(paired->net), paired->record.name, status.error, call, args);
-}
-
-/* --- keys ------------------------------------------------------------------------------------- */
-
-static void on_ctl_key(void *arg, struct control_call *call, const struct args_ctl_key *args)
-{
-	struct result_ctl_key result = {.is_for_all = true};
-	char given[OPS_CTL_SECRET_MAX + 1], key[API_KEY_LENGTH + 1], text[PERMISSIONS_TEXT_MAX];
-	struct daemon *daemon = arg;
-	struct failure failure = {""};
-	bool equal;
-
-	if (!take_text(call, args->key, given, sizeof(given)))
-		return;
-	equal =
-	    api_key_load(daemon->paths->api_key, key, &failure) == 0 && api_key_equals(key, given);
-	explicit_bzero(key, sizeof(key));
-	explicit_bzero(given, sizeof(given));
-	result.permissions = control_text(permissions_print(PERMISSIONS_DEFAULT, text));
-	if (equal)
-		control_reply(call, &result);
-	else
-		control_fail(call, -EKEYREJECTED, "the API key is not one of this machine's");
-}
-
-static void on_ctl_may(void *arg, struct control_call *call, const struct args_ctl_may *args)
-{
-	struct result_ctl_may result = {0};
-
-	control_reply(call, &result);
+	relay_call(net_peer_transport(paired->net), paired->record.name, status.error, call, args,
+		   guard);
 }
 
 const struct control_actions actions_table = {
@@ -499,6 +471,10 @@ const struct control_actions actions_table = {
     .ctl_pair = on_ctl_pair,
     .ctl_pair_answer = on_ctl_pair_answer,
     .ctl_call = on_ctl_call,
-    .ctl_key = on_ctl_key,
-    .ctl_may = on_ctl_may,
+    .ctl_key = key_actions_present,
+    .ctl_may = key_actions_may,
+    .ctl_key_generate = key_actions_generate,
+    .ctl_keys = key_actions_list,
+    .ctl_key_revoke = key_actions_revoke,
+    .refused = key_actions_refused,
 };

@@ -2,9 +2,9 @@
  * Starting and ending. Each step of the start has its counterpart; the end runs them backwards,
  * one after the other's handles are closed:
  *
- *     start: home, lock, options, identity; store; serving side, jobs, kv, messages, net;
+ *     start: home, lock, options, identity; store; keys; serving side, jobs, kv, messages, net;
  *            mount; peers, discovery, control socket; ready
- *     end:   control socket; discovery; pairing; jobs' programs; mount; peers, net; jobs; kv;
+ *     end:   control socket; keys; discovery; pairing; jobs' programs; mount; peers, net; jobs; kv;
  *            messages; serving side; audit; store
  *
  * Programs end while there are links, so that their clients hear of it.
@@ -23,6 +23,7 @@
 #include "daemon/actions.h"
 #include "daemon/dead_mount.h"
 #include "daemon/identity_file.h"
+#include "daemon/key_actions.h"
 #include "daemon/log.h"
 #include "daemon/lost_jobs.h"
 #include "daemon/options_file.h"
@@ -167,15 +168,26 @@ static void end_discovery(void *arg)
 		end_pairing(daemon);
 }
 
+static void end_keys(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->keys = NULL;
+	if (daemon->discovery)
+		discovery_stop(daemon->discovery, end_discovery, daemon);
+	else
+		end_discovery(daemon);
+}
+
 static void end_control(void *arg)
 {
 	struct daemon *daemon = arg;
 
 	daemon->control = NULL;
-	if (daemon->discovery)
-		discovery_stop(daemon->discovery, end_discovery, daemon);
+	if (daemon->keys)
+		keys_close(daemon->keys, end_keys, daemon);
 	else
-		end_discovery(daemon);
+		end_keys(daemon);
 }
 
 void daemon_stop(struct daemon *daemon)
@@ -504,6 +516,8 @@ static int start(struct daemon *daemon, const struct daemon_options *given, stru
 	if (error < 0)
 		failure_set(failure, error, "cannot write %s: %s", daemon->paths->audit,
 			    strerror(-error));
+	if (error == 0)
+		error = key_actions_open(daemon, failure);
 	if (error == 0)
 		error = start_serve(daemon, failure);
 	if (error == 0)

@@ -14,6 +14,7 @@
 #include "daemon/discovery/discovery.h"
 #include "daemon/instance.h"
 #include "daemon/jobs/jobs.h"
+#include "daemon/keys/keys.h"
 #include "daemon/kv/kv.h"
 #include "daemon/mounting.h"
 #include "daemon/msg/msg.h"
@@ -21,6 +22,7 @@
 #include "daemon/options.h"
 #include "daemon/pair/pairing_room.h"
 #include "daemon/paths.h"
+#include "daemon/relay.h"
 #include "daemon/serve/serve.h"
 #include "daemon/store.h"
 #include "daemon/watch/watch.h"
@@ -52,6 +54,8 @@ struct daemon {
 	struct discovery *discovery; /* NULL without mdns */
 	struct pairing_room *pairing_room;
 	struct control_socket *control;
+	struct keys *keys;
+	struct relay_guard key_guard; /* of callers with a limited key */
 
 	struct paired *paired;           /* all peers, in the order of adding */
 	struct store_address *addresses; /* to look at for machines that are not paired */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "daemon/daemon.h"
+#include "daemon/key_verbs.h"
 #include "daemon/verbs.h"
 
 #define MEMORY_KEPT (32 * 1024 * 1024) /* bytes of free heap that are kept */
@@ -18,7 +19,9 @@ static int usage(FILE *out)
 {
 	fputs("usage: loopsyd [--home DIR] run [--lan] [--port PORT] [--ready-fd N]\n"
 	      "       loopsyd [--home DIR] init [--name NAME]\n"
-	      "       loopsyd [--home DIR] config | key show | key generate\n"
+	      "       loopsyd [--home DIR] config | key show | key generate | key list\n"
+	      "       loopsyd [--home DIR] key generate --name N [--allow LIST] [--peers LIST]\n"
+	      "       loopsyd [--home DIR] key revoke NAME\n"
 	      "       loopsyd [--home DIR] --print-config [--json]\n"
 	      "       loopsyd --version | --help\n"
 	      "loopsyctl(1) starts and steers it: 'loopsyctl start'.\n",
@@ -26,7 +29,7 @@ static int usage(FILE *out)
 	return out == stdout ? 0 : 2;
 }
 
-enum { LAN = 256, PORT, READY_FD, HOME, NAME, PRINT_CONFIG, JSON, VERSION, HELP };
+enum { LAN = 256, PORT, READY_FD, HOME, NAME, ALLOW, PEERS, PRINT_CONFIG, JSON, VERSION, HELP };
 
 static const struct option long_options[] = {
     {"lan", no_argument, NULL, LAN},
@@ -34,6 +37,8 @@ static const struct option long_options[] = {
     {"ready-fd", required_argument, NULL, READY_FD},
     {"home", required_argument, NULL, HOME},
     {"name", required_argument, NULL, NAME},
+    {"allow", required_argument, NULL, ALLOW},
+    {"peers", required_argument, NULL, PEERS},
     {"print-config", no_argument, NULL, PRINT_CONFIG},
     {"json", no_argument, NULL, JSON},
     {"version", no_argument, NULL, VERSION},
@@ -63,10 +68,31 @@ static void prepare(struct daemon_options *options)
 	options->umask = umask(077);
 }
 
+/* What is given to verbs besides their words. */
+struct given {
+	const char *home, *name, *allow, *peers;
+};
+
+static int run_key(const struct given *given, const char *word, const char *subject)
+{
+	if (strcmp(word, "show") == 0)
+		return verbs_key(given->home, 0);
+	if (strcmp(word, "generate") == 0 && given->name)
+		return key_verbs_generate(given->home, given->name, given->allow, given->peers);
+	if (strcmp(word, "generate") == 0)
+		return verbs_key(given->home, 1);
+	if (strcmp(word, "list") == 0)
+		return key_verbs_list(given->home);
+	if (strcmp(word, "revoke") == 0 && subject)
+		return key_verbs_revoke(given->home, subject);
+	return usage(stderr);
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon_options options = {.ready_fd = -1};
-	const char *name = NULL, *verb, *word;
+	struct given given = {0};
+	const char *verb, *word;
 	int print_config = 0, json = 0, c;
 
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -81,10 +107,16 @@ int main(int argc, char **argv)
 			options.ready_fd = atoi(optarg);
 			break;
 		case HOME:
-			options.home = optarg;
+			options.home = given.home = optarg;
 			break;
 		case NAME:
-			name = optarg;
+			given.name = optarg;
+			break;
+		case ALLOW:
+			given.allow = optarg;
+			break;
+		case PEERS:
+			given.peers = optarg;
 			break;
 		case PRINT_CONFIG:
 			print_config = 1;
@@ -109,12 +141,10 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "run") == 0)
 		return daemon_run(&options);
 	if (strcmp(verb, "init") == 0)
-		return verbs_init(options.home, name);
+		return verbs_init(options.home, given.name);
 	if (strcmp(verb, "config") == 0)
 		return verbs_config(options.home);
-	if (strcmp(verb, "key") == 0 && strcmp(word, "show") == 0)
-		return verbs_key(options.home, 0);
-	if (strcmp(verb, "key") == 0 && strcmp(word, "generate") == 0)
-		return verbs_key(options.home, 1);
+	if (strcmp(verb, "key") == 0)
+		return run_key(&given, word, optind + 2 < argc ? argv[optind + 2] : NULL);
 	return usage(stderr);
 }

@@ -24,7 +24,9 @@ struct relayed {
 	struct transport *transport;
 	struct transport_call *asked;
 	const struct op *op;
-	bool streams; /* the caller has the reply, and data follows */
+	const struct relay_guard *guard; /* NULL: none */
+	uint64_t key;                    /* the caller's */
+	bool streams;                    /* the caller has the reply, and data follows */
 	char *why;
 	char peer[]; /* its name, for people */
 };
@@ -96,6 +98,9 @@ static void on_reply(void *arg, const struct transport_reply *reply)
 	struct result_ctl_call result = {0};
 	int r = reply->error;
 
+	if (r == 0 && relayed->guard)
+		r = relayed->guard->reply(relayed->guard->arg, relayed->key, relayed->op,
+					  reply->result);
 	if (r == 0)
 		r = codec_encode(relayed->op->result, reply->result, &buffer, NULL);
 	result.result = (struct bytes){buffer.data, buffer.size};
@@ -207,7 +212,8 @@ static struct relayed *relayed_new(struct transport *transport, const char *peer
 }
 
 void relay_call(struct transport *transport, const char *peer, const char *why,
-		struct control_call *call, const struct args_ctl_call *args)
+		struct control_call *call, const struct args_ctl_call *args,
+		const struct relay_guard *guard)
 {
 	const struct op *op = op_find(&ops_peer, args->op);
 	bool is_self = peer[0] == '\0';
@@ -226,12 +232,18 @@ void relay_call(struct transport *transport, const char *peer, const char *why,
 		control_fail(call, r, "arguments of %s: %s", op->name, error);
 		return;
 	}
+	if (guard && !guard->request(guard->arg, call, peer, op, decoded)) {
+		free(decoded);
+		return;
+	}
 	relayed = relayed_new(transport, is_self ? "this machine" : peer, why, call, op);
 	if (!relayed) {
 		control_fail(call, -ENOMEM, "out of memory");
 		free(decoded);
 		return;
 	}
+	relayed->guard = guard;
+	relayed->key = control_key(call);
 	r = transport->ops->call(transport, op->number, decoded, NULL, &handler, relayed, NULL,
 				 &relayed->asked);
 	free(decoded);

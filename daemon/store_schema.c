@@ -147,6 +147,15 @@ static const char *const steps[] = {
     " key BLOB NOT NULL,"
     " kind INTEGER NOT NULL" /* enum kv_change_kind */
     ");",
+
+    "CREATE TABLE api_key ("
+    " name TEXT NOT NULL PRIMARY KEY,"
+    " hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32)," /* SHA-256 of the key */
+    " permissions TEXT NOT NULL,"
+    " peers TEXT NOT NULL," /* ids, as daemon/keys/key_scope.h says */
+    " created_ms INTEGER NOT NULL,"
+    " used_ms INTEGER NOT NULL"
+    ");",
 };
 #define N_STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
 

@@ -5,7 +5,7 @@ RECORD_DEFINE(ctl_peer)
 RECORD_DEFINE(ctl_found)
 RECORD_DEFINE(ctl_check)
 RECORD_DEFINE(ctl_option)
-RECORD_DEFINE(ctl_scope_peer)
+RECORD_DEFINE(ctl_key_info)
 OPS_ctl(OP_DEFINE)
 
     static const struct op rows[] = {OPS_ctl(OP_ROW)};

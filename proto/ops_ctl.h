@@ -25,7 +25,6 @@
 #define OPS_CTL_WINDOW      (32 * 1024 * 1024)
 #define OPS_CTL_SECRET_MAX  128
 #define OPS_CTL_KEYS_MAX    256 /* that there may be */
-#define OPS_CTL_SCOPE_MAX   512 /* peers that one is for */
 
 enum ctl_peer_state {
 	CTL_PEER_OFFLINE = 0,
@@ -86,10 +85,17 @@ RECORD_DECLARE(ctl_check)
 	F(X, TEXT, summary, OPS_CTL_TEXT_MAX)
 RECORD_DECLARE(ctl_option)
 
-/* A peer that a key is for. */
-#define RECORD_ctl_scope_peer(F, O, X)                                                             \
-	F(X, TEXT, name, OPS_CTL_NAME_MAX) /* ".": this machine itself */
-RECORD_DECLARE(ctl_scope_peer)
+/* Element of CTL_KEYS.keys: a named key, never itself. `peers` are their names, with commas between
+ * ("." is this machine itself); with `is_for_all` it is for all of them. One that is unpaired has
+ * none. */
+#define RECORD_ctl_key_info(F, O, X)                                                               \
+	F(X, TEXT, name, OPS_CTL_NAME_MAX)                                                         \
+	F(X, TEXT, permissions, OPS_CTL_NAME_MAX)                                                  \
+	F(X, BOOL, is_for_all, 0)                                                                  \
+	F(X, TEXT, peers, OPS_CTL_PATH_MAX)                                                        \
+	F(X, TIME, created, 0)                                                                     \
+	F(X, TIME, used, 0) /* when it was presented last; 0: never */
+RECORD_DECLARE(ctl_key_info)
 
 /* --- the daemon ------------------------------------------------------------------------------- */
 
@@ -227,12 +233,8 @@ RECORD_DECLARE(ctl_scope_peer)
  * CTL_REASON, when the key is revoked or replaced. EKEYREJECTED: there is no such key (any more).
  * EALREADY: one was presented before. An empty name is that of api.key, which has no limits.
  */
-#define RECORD_args_ctl_key(F, O, X) F(X, TEXT, key, OPS_CTL_SECRET_MAX)
-#define RECORD_result_ctl_key(F, O, X)                                                             \
-	F(X, TEXT, name, OPS_CTL_NAME_MAX)                                                         \
-	F(X, TEXT, permissions, OPS_CTL_NAME_MAX) /* as of ctl_peer */                             \
-	F(X, BOOL, is_for_all, 0)                 /* peers, and this machine */                    \
-	F(X, LIST, peers, OPS_CTL_SCOPE_MAX)      /* else: of ctl_scope_peer */
+#define RECORD_args_ctl_key(F, O, X)   F(X, TEXT, key, OPS_CTL_SECRET_MAX)
+#define RECORD_result_ctl_key(F, O, X) F(X, RECORD, key, ctl_key_info)
 
 /* Whether the key of this connection allows something ("fs:ro") at a peer ("": this machine) that
  * is done without asking the daemon, as through the mount. EACCES: it does not. */
@@ -240,6 +242,28 @@ RECORD_DECLARE(ctl_scope_peer)
 	F(X, TEXT, peer, OPS_CTL_NAME_MAX)                                                         \
 	F(X, TEXT, permissions, OPS_CTL_NAME_MAX)
 #define RECORD_result_ctl_may(F, O, X)
+
+/* Makes a named key, in place of an older one of that name; what is empty, permissions or peers
+ * (names with commas between, "." as above), is as of the older one, or all. The answer alone has
+ * the key. */
+#define RECORD_args_ctl_key_generate(F, O, X)                                                      \
+	F(X, TEXT, name, OPS_CTL_NAME_MAX)                                                         \
+	F(X, TEXT, permissions, OPS_CTL_NAME_MAX)                                                  \
+	F(X, TEXT, peers, OPS_CTL_PATH_MAX)
+#define RECORD_result_ctl_key_generate(F, O, X)                                                    \
+	F(X, TEXT, key, OPS_CTL_SECRET_MAX)                                                        \
+	F(X, RECORD, info, ctl_key_info)
+
+#define RECORD_args_ctl_keys(F, O, X)                                                              \
+	F(X, UINT, offset, UINT32_MAX)                                                             \
+	F(X, UINT, limit, OPS_CTL_PAGE_MAX)
+#define RECORD_result_ctl_keys(F, O, X)                                                            \
+	F(X, UINT, total, UINT32_MAX)                                                              \
+	F(X, LIST, keys, OPS_CTL_PAGE_MAX)
+
+/* It holds no more at once; answered when that is on the disk. */
+#define RECORD_args_ctl_key_revoke(F, O, X) F(X, TEXT, name, OPS_CTL_NAME_MAX)
+#define RECORD_result_ctl_key_revoke(F, O, X)
 
 #define OPS_ctl_requests(OP)                                                                       \
 	OP(1, CTL_STATUS, ctl_status, NONE, 0, "how the daemon is")                                \
@@ -257,7 +281,10 @@ RECORD_DECLARE(ctl_scope_peer)
 	OP(21, CTL_PAIR_ANSWER, ctl_pair_answer, LOCAL, OP_MUTATES, "yes or no to the code")       \
 	OP(30, CTL_CALL, ctl_call, NONE, OP_STREAMS, "asks a peer")                                \
 	OP(40, CTL_KEY, ctl_key, NONE, 0, "presents an API key")                                   \
-	OP(41, CTL_MAY, ctl_may, NONE, 0, "whether the key allows something")
+	OP(41, CTL_MAY, ctl_may, NONE, 0, "whether the key allows something")                      \
+	OP(42, CTL_KEY_GENERATE, ctl_key_generate, LOCAL, OP_MUTATES, "makes a named key")         \
+	OP(43, CTL_KEYS, ctl_keys, LOCAL, 0, "the named keys")                                     \
+	OP(44, CTL_KEY_REVOKE, ctl_key_revoke, LOCAL, OP_MUTATES, "revokes a named key")
 
 #define OPS_ctl_events(OP)                                                                         \
 	OP(100, CTL_REASON, ctl_reason, LOCAL, OP_EVENT, "why the request fails, in words")        \

@@ -187,10 +187,11 @@ RECORD_DECLARE(msg_event)
 	F(X, PAYLOAD, body, OPS_IO_MAX)
 
 /* They leave the inbox, and their senders will hear of it. All or none: ENOENT, if one is not
- * there. */
+ * there, or not from that peer. */
 #define RECORD_args_msg_ack(F, O, X)                                                               \
 	F(X, UINT, unused, OPS_ANY)                                                                \
-	F(X, LIST, ids, OPS_MSG_BATCH_MAX) /* of msg_id */
+	F(X, LIST, ids, OPS_MSG_BATCH_MAX) /* of msg_id */                                         \
+	O(X, TEXT, peer, OPS_MSG_PEER_MAX) /* as in MSG_SEND; empty: any */
 #define RECORD_result_msg_ack(F, O, X)
 
 /* Of one that was sent. */

@@ -22,6 +22,9 @@ struct control_call;
 	void (*name)(void *arg, struct control_call *call, const struct args_##name *args);
 struct control_actions {
 	OPS_ctl_requests(CONTROL_ACTION)
+	    /* In place of the function: the caller's key is limited, and the operation is none for
+	     * such. Answers, with EACCES. */
+	    void (*refused)(void *arg, struct control_call *call, const struct op *op);
 };
 
 /* Answers with the operation's result struct, which is copied; `call` is gone after it. */
@@ -64,6 +67,12 @@ void control_stream_end(struct control_call *call, int error);
  * CTL_PAIR_ANSWER finds its CTL_PAIR. */
 uint64_t control_connection(const struct control_call *call);
 
+/* The connection of that call has presented a key (the daemon's number for it, not 0), once. With
+ * `is_limited`, only operations with permission none are let through from now on. */
+void control_set_key(struct control_call *call, uint64_t key, bool is_limited);
+/* The number of the key that was presented; 0: none. */
+uint64_t control_key(const struct control_call *call);
+
 /* What a paged reply (total, list) is built with. */
 struct control_page {
 	uint64_t offset, limit;
@@ -94,6 +103,9 @@ static inline struct bytes control_text(const char *text)
  */
 int control_socket_open(uv_loop_t *loop, const char *path, const struct control_actions *actions,
 			void *actions_arg, struct control_socket **ret_socket);
+
+/* Ends the connections that have presented that key, having told them why. */
+void control_end_key(struct control_socket *socket, uint64_t key, const char *why);
 
 /*
  * Stops listening, removes the socket's file, cancels open calls and closes the connections

@@ -164,6 +164,28 @@ uint64_t control_connection(const struct control_call *call)
 	return call->connection ? call->connection->number : 0;
 }
 
+void control_set_key(struct control_call *call, uint64_t key, bool is_limited)
+{
+	if (!call->connection)
+		return;
+	assert(key && !call->connection->key);
+	call->connection->key = key;
+	call->connection->is_limited = is_limited;
+}
+
+uint64_t control_key(const struct control_call *call)
+{
+	return call->connection ? call->connection->key : 0;
+}
+
+void control_connection_tell_end(struct control_connection *connection, const char *why)
+{
+	char text[OPS_CTL_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s", why);
+	send_reason(connection, OPS_CTL_ANY, text);
+}
+
 /* --- streams ---------------------------------------------------------------------------------- */
 
 int control_stream_begin(struct control_call *call, const void *result,
@@ -295,7 +317,12 @@ static int handle_request(struct control_connection *connection, const struct fr
 	    .connection = connection, .next = connection->calls, .id = frame->id, .op = op};
 	connection->calls = call;
 	connection->n_calls++;
-	dispatch(connection->actions, connection->actions_arg, call, &args);
+	if (!connection->is_limited || op->permission == PERMISSION_NONE)
+		dispatch(connection->actions, connection->actions_arg, call, &args);
+	else if (connection->actions->refused)
+		connection->actions->refused(connection->actions_arg, call, op);
+	else
+		control_fail(call, -EACCES, "the API key does not allow '%s'", op->name);
 	return 0;
 }
 

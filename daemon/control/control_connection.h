@@ -19,16 +19,21 @@ struct control_connection {
 	void (*send)(void *arg, struct buffer *frame);
 	void *arg;
 
+	uint64_t key; /* that was presented; 0: none */
+	bool is_limited;
 	struct control_call *calls; /* not answered yet, or streaming */
 	unsigned n_calls;
 };
 
-/* Everything but the calls is filled in by the caller beforehand. */
+/* Everything but the key and the calls is filled in by the caller beforehand. */
 
 /* One whole frame, without its length. Returns 0 or -EBADMSG with a static text in ret_error: the
  * connection is then to be ended. */
 int control_connection_frame(struct control_connection *connection, struct bytes frame,
 			     const char **ret_error);
+
+/* Tells the caller why its connection is to be ended. */
+void control_connection_tell_end(struct control_connection *connection, const char *why);
 
 /* The caller has gone: cancels its calls. `connection` is not touched by their answers. */
 void control_connection_end(struct control_connection *connection);

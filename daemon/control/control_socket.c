@@ -468,6 +468,16 @@ int control_socket_open(uv_loop_t *loop, const char *path, const struct control_
 	return 0;
 }
 
+void control_end_key(struct control_socket *socket, uint64_t key, const char *why)
+{
+	for (struct control_client *c = socket->clients; c; c = c->next) {
+		if (c->connection.key != key || c->closing)
+			continue;
+		control_connection_tell_end(&c->connection, why);
+		client_close(c);
+	}
+}
+
 void control_socket_close(struct control_socket *socket, void (*closed)(void *closed_arg),
 			  void *closed_arg)
 {

@@ -12,7 +12,7 @@ struct looking {
 	struct store_request store;
 	struct msg *msg;
 	struct request *request;
-	char peer[IDENTITY_ID_SIZE]; /* of LIST; "": all */
+	char peer[IDENTITY_ID_SIZE]; /* of LIST and ACK; "": all */
 	struct msg_rows rows;
 	struct buffer body;
 	bool rest;
@@ -59,6 +59,9 @@ static int run_ack(struct looking *looking, struct msg_sql *sql)
 		if (codec_list_next(&ids, &msg_id_record, &id, NULL) < 0)
 			return -EINVAL;
 		r = msg_sql_acknowledge(sql, id.id, now_ns, &looking->rows);
+		if (r == 0 && looking->peer[0] &&
+		    strcmp(looking->rows.rows[looking->rows.n - 1].peer, looking->peer) != 0)
+			r = -ENOENT; /* and what was changed is undone */
 	}
 	return r;
 }
@@ -201,18 +204,22 @@ static void done(struct store_request *request, int status)
 
 static int prepare(struct looking *looking)
 {
-	const struct args_msg_list *args = looking->request->args;
 	const struct msg_options *options = &looking->msg->options;
+	const void *args = looking->request->args;
+	struct bytes peer = {0};
 	const char *id;
 	char *name;
 
-	if (looking->request->op->number != OP_MSG_LIST)
+	if (looking->request->op->number == OP_MSG_ACK)
+		peer = ((const struct args_msg_ack *)args)->peer;
+	if (looking->request->op->number == OP_MSG_LIST) {
+		if (((const struct args_msg_list *)args)->box == MSG_ANY_BOX)
+			return -EINVAL;
+		peer = ((const struct args_msg_list *)args)->peer;
+	}
+	if (peer.size == 0)
 		return 0;
-	if (args->box == MSG_ANY_BOX)
-		return -EINVAL;
-	if (args->peer.size == 0)
-		return 0;
-	name = bytes_to_text(args->peer);
+	name = bytes_to_text(peer);
 	id = name ? options->find_peer(options->arg, name) : NULL;
 	free(name);
 	if (!id)

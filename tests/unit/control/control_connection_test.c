@@ -60,6 +60,13 @@ static void fake_pair(void *arg, struct control_call *call, const struct args_ct
 	control_on_cancel(call, fake_cancelled, fake);
 }
 
+static void fake_key(void *arg, struct control_call *call, const struct args_ctl_key *args)
+{
+	cr_assert_eq(control_key(call), 0);
+	control_set_key(call, 4711, true);
+	control_reply(call, &(struct result_ctl_key){0});
+}
+
 static void fake_credit(void *arg, unsigned channel, size_t bytes)
 {
 	struct fake *fake = arg;
@@ -84,6 +91,7 @@ static const struct control_actions actions = {
     .ctl_stop = fake_stop,
     .ctl_peer_show = fake_show,
     .ctl_pair = fake_pair,
+    .ctl_key = fake_key,
 };
 
 static void fake_init(struct fake *fake)
@@ -392,5 +400,43 @@ Test(control_connection, cancels_a_stream)
 	cr_assert_eq(frame.kind, FRAME_END);
 	cr_assert_eq(error_to_errno(frame.status), -EINTR);
 	cr_assert_eq(fake.connection.n_calls, 0);
+	fake_deinit(&fake);
+}
+
+Test(control_connection, lets_a_limited_key_do_what_is_for_such_and_nothing_else)
+{
+	struct args_ctl_reason reason;
+	struct fake fake;
+	struct frame frame;
+	size_t at = 0;
+
+	fake_init(&fake);
+	cr_assert_eq(request(&fake, 1, OP_CTL_KEY, &args_ctl_key_record,
+			     &(struct args_ctl_key){.key = control_text("secret")}),
+		     0);
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(frame.status, 0);
+	cr_assert_eq(fake.connection.key, 4711);
+	cr_assert_eq(
+	    request(&fake, 2, OP_CTL_STOP, &args_ctl_stop_record, &(struct args_ctl_stop){0}), 0);
+	cr_assert(next_sent(&fake, &at, &frame)); /* the reason */
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(error_to_errno(frame.status), -EACCES);
+	cr_assert_eq(pair(&fake, 3), 0);
+	cr_assert_null(fake.parked);
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(error_to_errno(frame.status), -EACCES);
+	cr_assert_eq(request(&fake, 4, OP_CTL_PEER_SHOW, &args_ctl_peer_show_record,
+			     &(struct args_ctl_peer_show){.name = control_text("desk")}),
+		     0);
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(error_to_errno(frame.status), -ENOENT, "it was asked");
+	control_connection_tell_end(&fake.connection, "the key was revoked");
+	cr_assert(next_sent(&fake, &at, &frame));
+	cr_assert_eq(frame.op, OP_CTL_REASON);
+	cr_assert_eq(codec_decode(&args_ctl_reason_record, &frame.body, &reason, NULL), 0);
+	cr_assert_eq(reason.id, OPS_CTL_ANY);
 	fake_deinit(&fake);
 }

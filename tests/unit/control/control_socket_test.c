@@ -63,7 +63,15 @@ static void on_pair(void *arg, struct control_call *call, const struct args_ctl_
 	control_on_cancel(call, on_cancelled, world);
 }
 
+/* The key is its own number. */
+static void on_key(void *arg, struct control_call *call, const struct args_ctl_key *args)
+{
+	control_set_key(call, args->key.data[0], false);
+	control_reply(call, &(struct result_ctl_key){0});
+}
+
 static const struct control_actions actions = {
+    .ctl_key = on_key,
     .ctl_stop = on_stop,
     .ctl_doctor = on_doctor,
     .ctl_pair = on_pair,
@@ -353,5 +361,48 @@ Test(control_socket, bounds_what_it_keeps_for_a_client_that_does_not_read)
 	for (unsigned i = 0; i < sent; i++)
 		expect_reply(&world, fd, i);
 	close(fd);
+	world_deinit(&world);
+}
+
+Test(control_socket, ends_those_who_presented_a_key_and_tells_them_why)
+{
+	struct world world;
+	uint8_t data[4096];
+	size_t got, length, at = 0, n_reasons = 0;
+	struct frame frame;
+	int fds[3];
+	bool ended;
+
+	world_init(&world);
+	for (unsigned i = 0; i < 3; i++) {
+		fds[i] = dial(world.path);
+		send_request(&world, fds[i], 1, OP_CTL_KEY, &args_ctl_key_record,
+			     &(struct args_ctl_key){.key = control_text(i < 2 ? "a" : "b")});
+		expect_reply(&world, fds[i], 1);
+	}
+	send_request(&world, fds[0], 2, OP_CTL_PAIR, &args_ctl_pair_record,
+		     &(struct args_ctl_pair){.ttl_s = 1});
+	while (!world.parked)
+		turn(&world, fds[0]);
+	control_end_key(world.socket, 'a', "the key was revoked");
+	got = receive(&world, fds[0], data, sizeof(data), &ended);
+	cr_assert(ended);
+	while (frame_measure((struct bytes){data + at, got - at}, FRAME_MAX, &length) == 1) {
+		cr_assert_eq(frame_decode((struct bytes){data + at + FRAME_LENGTH_SIZE,
+							 length - FRAME_LENGTH_SIZE},
+					  &frame, NULL),
+			     0);
+		n_reasons += frame.kind == FRAME_EVENT && frame.op == OP_CTL_REASON;
+		at += length;
+	}
+	cr_assert_eq(n_reasons, 1);
+	cr_assert_eq(at, got);
+	cr_assert_eq(world.n_cancelled, 1);
+	cr_assert_gt(receive(&world, fds[1], data, sizeof(data), &ended), 0);
+	cr_assert(ended);
+	send_stop(&world, fds[2], 2);
+	expect_reply(&world, fds[2], 2);
+	for (unsigned i = 0; i < 3; i++)
+		close(fds[i]);
 	world_deinit(&world);
 }

@@ -79,9 +79,9 @@ static void on_call(void *arg, struct control_call *call, const struct args_ctl_
 	struct world *world = arg;
 
 	if (args->peer.size == 0)
-		relay_call(&world->transport, "", "", call, args);
+		relay_call(&world->transport, "", "", call, args, NULL);
 	else
-		relay_call(&world->transport, "desk", "no route", call, args);
+		relay_call(&world->transport, "desk", "no route", call, args, NULL);
 }
 
 static const struct control_actions actions = {.ctl_call = on_call};
