@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ctl/daemon_program.h"
 #include "ctl/file_edit.h"
+#include "ctl/key_client.h"
 
 #define KEY_MAX 1024 /* bytes of a key file */
 
@@ -34,18 +34,38 @@ static int save(const char *path, const char *key, char **ret_error)
 	return r < 0 ? fail(ret_error, "cannot write the key file", strerror(-r)) : 0;
 }
 
+/* Whether the file is there, ours alone, and what is in it was not revoked. */
+static bool is_good(const struct context *context, const char *path)
+{
+	char key[KEY_MAX + 1] = "";
+	FILE *file = strcmp(agent_key_state(path), "ok") == 0 ? fopen(path, "re") : NULL;
+	bool good = file && fgets(key, sizeof(key), file);
+
+	if (file)
+		fclose(file);
+	key[strcspn(key, "\n")] = '\0';
+	good = good && key_client_holds(context, key);
+	explicit_bzero(key, sizeof(key));
+	return good;
+}
+
+/* How the key of an agent is called. */
+static char *name_of(const char *agent)
+{
+	char *name;
+
+	return asprintf(&name, "mcp-%s", agent) < 0 ? NULL : name;
+}
+
 int agent_key_make(const struct context *context, const char *agent, const char *path,
 		   char **ret_error)
 {
-	const char *const arguments[] = {"show", NULL};
-	char *key = NULL, *said = NULL;
-	int r = 0;
+	char *name = name_of(agent), *key = NULL, *said = NULL;
+	int r;
 
-	(void)agent;
-	if (strcmp(agent_key_state(path), "ok") == 0)
-		return 0;
-	if (daemon_program_ask(context, "key", arguments, &key, &said) != CONTEXT_OK || !key ||
-	    !*key)
+	if (is_good(context, path))
+		r = 0;
+	else if (!name || key_client_generate(context, name, NULL, NULL, &key, &said) < 0)
 		r = fail(ret_error, "cannot make a key", said);
 	else
 		r = save(path, key, ret_error);
@@ -53,17 +73,24 @@ int agent_key_make(const struct context *context, const char *agent, const char 
 		explicit_bzero(key, strlen(key));
 	free(key);
 	free(said);
+	free(name);
 	return r;
 }
 
 int agent_key_end(const struct context *context, const char *agent, const char *path,
 		  char **ret_error)
 {
-	(void)context;
-	(void)agent;
+	char *name = name_of(agent), *said = NULL;
+	int r = 0;
+
+	/* One that was revoked by hand is gone already. */
+	if (access(path, F_OK) == 0 && name)
+		key_client_revoke(context, name, &said);
 	if (unlink(path) < 0 && errno != ENOENT)
-		return fail(ret_error, "cannot remove the key file", strerror(errno));
-	return 0;
+		r = fail(ret_error, "cannot remove the key file", strerror(errno));
+	free(said);
+	free(name);
+	return r;
 }
 
 const char *agent_key_state(const char *path)

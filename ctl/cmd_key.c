@@ -9,10 +9,9 @@
 #include "ctl/command.h"
 #include "ctl/daemon_program.h"
 #include "ctl/fetch.h"
+#include "ctl/key_client.h"
 #include "ctl/peer_table.h"
 #include "ctl/terminal.h"
-
-#define ARGUMENTS_MAX 8
 
 /* Prints a key and forgets it. */
 static int print_key(const struct context *context, char *key)
@@ -28,12 +27,12 @@ static int print_key(const struct context *context, char *key)
 	return r;
 }
 
-static int ask_program(struct context *context, const char *const *arguments, bool prints_key)
+static int ask_program(struct context *context, const char *const *arguments)
 {
 	char *output = NULL;
 	int r = daemon_program_run(context, "key", arguments, &output);
 
-	if (r == CONTEXT_OK && output && prints_key)
+	if (r == CONTEXT_OK && output)
 		r = print_key(context, output);
 	free(output);
 	return r == CONTEXT_OK ? CONTEXT_OK : CONTEXT_FAILURE;
@@ -43,62 +42,32 @@ static int ask_program(struct context *context, const char *const *arguments, bo
 
 int cmd_key_run_show(struct context *context)
 {
-	return ask_program(context, (const char *const[]){"show", NULL}, true);
+	return ask_program(context, (const char *const[]){"show", NULL});
 }
 
-static int generate_by_program(struct context *context, const char *name, const char *allow,
-			       const char *peers)
+static int complain(const struct context *context, char *error)
 {
-	const char *arguments[ARGUMENTS_MAX] = {"generate", "--name", name};
-	unsigned n = 3;
-
-	if (allow[0]) {
-		arguments[n++] = "--allow";
-		arguments[n++] = allow;
-	}
-	if (peers[0]) {
-		arguments[n++] = "--peers";
-		arguments[n++] = peers;
-	}
-	return ask_program(context, arguments, true);
-}
-
-static int generate_by_daemon(struct context *context, struct local_client *client,
-			      const struct args_ctl_key_generate *args)
-{
-	struct result_ctl_key_generate result;
-	char *key;
-	int r = context_call(context, client, OP_CTL_KEY_GENERATE, args, &result);
-
-	if (r != CONTEXT_OK)
-		return r;
-	key = bytes_to_text(result.key);
-	r = key ? print_key(context, key) : context_fail(context, "out of memory");
-	free(key);
-	return r;
+	context_fail(context, "%s", error ? error : "out of memory");
+	free(error);
+	return CONTEXT_FAILURE;
 }
 
 int cmd_key_run_generate(struct context *context)
 {
 	const char *name = arguments_text(&context->arguments, "name", NULL);
-	const char *allow = arguments_text(&context->arguments, "allow", "");
-	const char *peers = arguments_text(&context->arguments, "peers", "");
-	struct args_ctl_key_generate args = {.name = context_bytes(name),
-					     .permissions = context_bytes(allow),
-					     .peers = context_bytes(peers)};
-	struct local_client *client;
+	const char *allow = arguments_text(&context->arguments, "allow", NULL);
+	const char *peers = arguments_text(&context->arguments, "peers", NULL);
+	char *key = NULL, *error = NULL;
 	int r;
 
-	if (!name && (allow[0] || peers[0]))
+	if (!name && (allow || peers))
 		return context_usage(context, "only a key with a name has limits: give --name");
 	if (!name)
-		return ask_program(context, (const char *const[]){"generate", NULL}, true);
-	r = context_connect_if_up(context, &client);
-	if (r != CONTEXT_OK)
-		return r;
-	r = client ? generate_by_daemon(context, client, &args)
-		   : generate_by_program(context, name, allow, peers);
-	local_client_free(client);
+		return ask_program(context, (const char *const[]){"generate", NULL});
+	if (key_client_generate(context, name, allow, peers, &key, &error) < 0)
+		return complain(context, error);
+	r = print_key(context, key);
+	free(key);
 	return r;
 }
 
@@ -198,17 +167,9 @@ int cmd_key_run_list(struct context *context)
 
 int cmd_key_run_revoke(struct context *context)
 {
-	const char *name = context->arguments.words[0];
-	struct args_ctl_key_revoke args = {.name = context_bytes(name)};
-	struct local_client *client;
-	int r = context_connect_if_up(context, &client);
+	char *error = NULL;
 
-	if (r != CONTEXT_OK)
-		return r;
-	if (client)
-		r = context_call(context, client, OP_CTL_KEY_REVOKE, &args, NULL);
-	else
-		r = ask_program(context, (const char *const[]){"revoke", "--", name, NULL}, false);
-	local_client_free(client);
-	return r;
+	if (key_client_revoke(context, context->arguments.words[0], &error) < 0)
+		return complain(context, error);
+	return CONTEXT_OK;
 }

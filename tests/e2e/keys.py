@@ -206,4 +206,29 @@ def a_key_follows_a_peer_that_gets_another_name(t):
     denied(lap, key, "kv", "list", "--peer", "desk", why="is not for desk")
 
 
+@test(timeout=300)
+def an_agent_that_is_registered_has_a_key_of_its_own(t):
+    desk, lap = two(t)
+    file = lap.loopsy_home + "/config/agents/claude.key"
+
+    def install():
+        done = lap.ctl("mcp", "install", "claude")
+        assert done.returncode == 0, done
+        key = lap.sh('cat "$1"', file).stdout.strip()
+        assert KEY.fullmatch(key), key
+        return key
+
+    first = install()
+    assert set(listed(lap)) == {"mcp-claude"}
+    using(lap, first, "status", check=True)
+    assert install() == first, "it has one"
+    lap.ctl("key", "revoke", "mcp-claude", check=True)
+    second = install()
+    assert second != first and set(listed(lap)) == {"mcp-claude"}
+    using(lap, second, "status", check=True)
+    lap.ctl("mcp", "remove", "claude", check=True)
+    assert listed(lap) == {}
+    denied(lap, second, "status", why="does not hold here")
+
+
 main()
