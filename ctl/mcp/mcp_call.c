@@ -46,6 +46,7 @@ struct mcp_call *mcp_call_free(struct mcp_call *call)
 	json_decref(call->message);
 	free(call->mount);
 	free(call->reason);
+	free(call->kept);
 	free(call);
 	return NULL;
 }
@@ -198,6 +199,15 @@ static void since_when(struct mcp_call *call, const char *peer, char *text, size
 			 now - seen < 20 * 3600 ? " since %H:%M" : " since %Y-%m-%d %H:%M", &tm);
 }
 
+const char *mcp_call_keep(struct mcp_call *call, const char *text)
+{
+	char *copy = strdup(text);
+
+	free(call->kept);
+	call->kept = copy;
+	return copy ? copy : "";
+}
+
 bool mcp_call_knows_peer(struct mcp_call *call, const char *peer)
 {
 	struct result_ctl_peer_show result;
@@ -208,8 +218,10 @@ bool mcp_call_knows_peer(struct mcp_call *call, const char *peer)
 void mcp_call_fail_errno(struct mcp_call *call, const char *peer, int error, const char *reason)
 {
 	const char *place = peer && peer[0] ? peer : "this machine";
-	char since[40];
+	char since[40], text[OPS_CTL_TEXT_MAX + 1];
 
+	/* It may be the connection's, which is used now. */
+	snprintf(text, sizeof(text), "%s", reason ? reason : "");
 	if (error == -ENOENT && peer && peer[0] && !mcp_call_knows_peer(call, peer)) {
 		mcp_call_fail(call, "no peer is called '%s'; loopsy_list_peers lists them", peer);
 	} else if (error == -EHOSTDOWN) {
@@ -221,10 +233,9 @@ void mcp_call_fail_errno(struct mcp_call *call, const char *peer, int error, con
 	} else if (error == -ECONNRESET) {
 		mcp_call_fail(call, "loopsyd on this machine ended meanwhile; run 'loopsyctl "
 				    "start', then call this again");
-	} else if (reason && reason[0]) {
-		mcp_call_fail(call, "%s", reason);
 	} else {
-		mcp_call_fail(call, "%s: %s", place, strerror(-error));
+		mcp_call_fail(call, "%s%s%s", text[0] ? text : place, text[0] ? "" : ": ",
+			      text[0] ? "" : strerror(-error));
 	}
 }
 
@@ -240,13 +251,19 @@ int mcp_call_interrupt_fd(const struct mcp_call *call)
 	return call->worker->interrupt_fd;
 }
 
-/* Whether the connection is still there: what came on it since the last call is taken in. */
+/* Whether the connection is still there: what came on it since the last call is taken in, and what
+ * was given up is told. */
 static bool is_alive(struct remote *remote)
 {
 	struct pollfd poll_fd = remote_poll(remote);
+	int r = 0;
 
 	poll_fd.events = POLLIN;
-	return poll(&poll_fd, 1, 0) == 0 || remote_turn(remote) == 0;
+	if (poll(&poll_fd, 1, 0) != 0)
+		r = remote_turn(remote);
+	while (r == 0 && (remote_poll(remote).events & POLLOUT))
+		r = remote_wait(remote);
+	return r == 0;
 }
 
 static const char *why_not_connected(struct mcp_call *call, int error)

@@ -67,6 +67,9 @@ void mcp_call_fail(struct mcp_call *call, const char *format, ...)
 /* The usual one, for errors of the client library: `peer` may be "" or NULL (this machine),
  * `reason` is what was said about it and may be NULL or empty. */
 void mcp_call_fail_errno(struct mcp_call *call, const char *peer, int error, const char *reason);
+/* A copy that is valid until the end of the call, or until another one is kept. "" without memory.
+ */
+const char *mcp_call_keep(struct mcp_call *call, const char *text);
 /* Whether there is a peer of that name. */
 bool mcp_call_knows_peer(struct mcp_call *call, const char *peer);
 

@@ -26,6 +26,7 @@ struct mcp_call {
 	const struct tool *tool; /* of tools/call */
 	char *mount;
 	char *reason;    /* of mcp_call_connect */
+	char *kept;      /* of mcp_call_keep */
 	double progress; /* the last one told */
 };
 

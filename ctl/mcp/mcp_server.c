@@ -20,6 +20,9 @@
 #define FINISH_MS    300               /* calls under way have so long when the input ends */
 #define END_MS       300               /* … and then so long to notice that they are cancelled */
 #define LAST_LINE_MS 200               /* … and the client to read what there is */
+#define LEFT_MS      500               /* a client that sends no more and reads nothing has gone */
+
+enum { POLL_WAKE, POLL_SIGNAL, POLL_OUTPUT, POLL_INPUT, N_POLL };
 
 /* --- lines out -------------------------------------------------------------------------------- */
 
@@ -307,29 +310,41 @@ static int send_outgoing(struct mcp_server *server)
 	return n < 0 ? (int)n : 0;
 }
 
+/* What is to be waited for. While lines wait for the client to read replies, no more are taken in,
+ * but that it has closed its end is still seen. */
+static void fill_poll(const struct mcp_server *server, bool reads, struct pollfd fds[N_POLL])
+{
+	fds[POLL_WAKE] = (struct pollfd){server->wake_fd, POLLIN, 0};
+	fds[POLL_SIGNAL] = (struct pollfd){server->signal_fd, POLLIN, 0};
+	fds[POLL_OUTPUT] = (struct pollfd){server->output.fd, 0, 0};
+	fds[POLL_INPUT] = (struct pollfd){server->in, POLLIN, 0};
+	if (output_pending(&server->output) > 0)
+		fds[POLL_OUTPUT].events = POLLOUT;
+	if (server->has_lines)
+		fds[POLL_INPUT].events = POLLRDHUP;
+	if (!reads || (server->has_lines && server->is_closed))
+		fds[POLL_INPUT].fd = -1;
+}
+
 /* Returns 0 to go on, 1 when it is over, or -errno. */
 static int turn(struct mcp_server *server, int timeout_ms, bool reads)
 {
-	struct pollfd fds[] = {
-	    {.fd = server->wake_fd, .events = POLLIN},
-	    {.fd = server->signal_fd, .events = POLLIN},
-	    {.fd = server->output.fd},
-	    {.fd = server->in, .events = POLLIN},
-	};
-	int r = 0;
+	bool is_left = reads && server->has_lines && server->is_closed;
+	struct pollfd fds[N_POLL];
+	int n, r = 0;
 
-	if (output_pending(&server->output) > 0)
-		fds[2].events = POLLOUT;
-	/* What was read is dealt with first. */
-	if (!reads || server->has_lines)
-		fds[3].fd = -1;
-	if (poll(fds, 4, timeout_ms) < 0)
+	fill_poll(server, reads, fds);
+	n = poll(fds, N_POLL, is_left ? LEFT_MS : timeout_ms);
+	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (fds[1].revents || fds[2].revents & (POLLERR | POLLNVAL))
+	if (fds[POLL_SIGNAL].revents || fds[POLL_OUTPUT].revents & (POLLERR | POLLNVAL) ||
+	    (n == 0 && is_left))
 		return 1;
-	if (fds[0].revents || fds[2].revents & POLLOUT)
+	if (fds[POLL_WAKE].revents || fds[POLL_OUTPUT].revents & POLLOUT)
 		r = send_outgoing(server);
-	if (r == 0 && fds[3].fd >= 0 && fds[3].revents)
+	if (server->has_lines && fds[POLL_INPUT].revents)
+		server->is_closed = true;
+	else if (r == 0 && fds[POLL_INPUT].revents)
 		r = take_input(server);
 	if (r == 0 && reads && server->has_lines)
 		take_lines(server);

@@ -33,6 +33,7 @@ struct mcp_server {
 	int signal_fd;
 	struct mcp_lines lines;
 	bool has_lines; /* in `lines`, perhaps */
+	bool is_closed; /* nothing more comes in than what there is */
 	struct output output;
 	/* That `initialize` agreed on; there are clients that ask without, of the last version. */
 	enum mcp_version session;

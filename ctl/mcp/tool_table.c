@@ -4,8 +4,10 @@
 #include "ctl/mcp/tools.h"
 
 const struct tool *const tool_table[] = {
-    &tools_peers_list,  &tools_peers_status, &tools_execute,   &tools_jobs_wait,
-    &tools_jobs_output, &tools_jobs_list,    &tools_jobs_kill,
+    &tools_peers_list,      &tools_peers_status,    &tools_execute,       &tools_jobs_wait,
+    &tools_jobs_output,     &tools_jobs_list,       &tools_jobs_kill,     &tools_sessions_start,
+    &tools_sessions_send,   &tools_sessions_screen, &tools_sessions_stop, &tools_sessions_list,
+    &tools_sessions_remove,
 };
 
 const size_t tool_table_n = sizeof(tool_table) / sizeof(tool_table[0]);

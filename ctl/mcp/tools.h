@@ -13,5 +13,11 @@ extern const struct tool tools_jobs_wait;
 extern const struct tool tools_jobs_output;
 extern const struct tool tools_jobs_list;
 extern const struct tool tools_jobs_kill;
+extern const struct tool tools_sessions_start;
+extern const struct tool tools_sessions_send;
+extern const struct tool tools_sessions_screen;
+extern const struct tool tools_sessions_stop;
+extern const struct tool tools_sessions_list;
+extern const struct tool tools_sessions_remove;
 
 #endif
