@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #include "fs/peer.h"
 
 #define FS_DRAIN       128 /* requests that one fs_process starts at most */
+#define FS_LOOKS       8
+#define FS_LOOK        30000 /* ns */
 #define FS_STOP_TIME   (5 * FS_SECOND)
 #define FS_STOP_POLL   10 /* ms */
 #define FS_OPTIONS     "fsname=loopsy,subtype=loopsy"
@@ -29,22 +32,22 @@
 
 /* --- time ------------------------------------------------------------------------------------- */
 
-uint64_t fs_now(const struct fs *fs)
+static uint64_t clock_now(clockid_t clock)
 {
 	struct timespec now;
 
-	if (fs->config.now)
-		return fs->config.now(fs->config.arg);
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * FS_SECOND + (uint64_t)now.tv_nsec;
 }
 
 static uint64_t real_time(void)
 {
-	struct timespec now;
+	return clock_now(CLOCK_REALTIME);
+}
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * FS_SECOND + (uint64_t)now.tv_nsec;
+uint64_t fs_now(const struct fs *fs)
+{
+	return fs->config.now ? fs->config.now(fs->config.arg) : clock_now(CLOCK_MONOTONIC);
 }
 
 /* Asks the daemon for the earliest. */
@@ -111,11 +114,40 @@ int fs_fd(const struct fs *fs)
 	return fs->fd;
 }
 
+/* The next request into fs->buffer, as read(2). With `wait` it is looked for again and again, for a
+ * moment, while others may have the processor. */
+static int receive(struct fs *fs, bool wait)
+{
+	uint64_t until = 0, now;
+	int n;
+
+	for (;;) {
+		n = fuse_session_receive_buf(fs->session, &fs->buffer);
+		if (n != -EAGAIN || !wait)
+			return n;
+		now = clock_now(CLOCK_MONOTONIC);
+		if (!until)
+			until = now + FS_LOOK;
+		else if (now >= until)
+			return n;
+		sched_yield();
+	}
+}
+
+/*
+ * A program that was answered at once mostly asks for the next thing at once (ls -l, of the ACL of
+ * each entry): then it is waited for here, a few times, which saves the loop's turn between two
+ * questions. What else came meanwhile waits FS_LOOKS * FS_LOOK at most.
+ */
 int fs_process(struct fs *fs)
 {
+	bool at_once = false;
+	int n_looks = 0;
+
 	notify_collect(fs);
 	for (int i = 0; i < FS_DRAIN && !fs->dead; i++) {
-		int n = fuse_session_receive_buf(fs->session, &fs->buffer);
+		uint64_t n_answered;
+		int n = receive(fs, at_once && n_looks++ < FS_LOOKS);
 
 		if (n == -EINTR)
 			continue;
@@ -125,7 +157,9 @@ int fs_process(struct fs *fs)
 			fs->dead = true;
 			break;
 		}
+		n_answered = fs->n_answered;
 		fuse_session_process_buf(fs->session, &fs->buffer);
+		at_once = fs->n_answered != n_answered;
 		if (fuse_session_exited(fs->session))
 			fs->dead = true;
 	}

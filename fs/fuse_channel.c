@@ -43,6 +43,8 @@ static ssize_t channel_write(int fd, struct iovec *iov, int count, void *arg)
 			iov = patched;
 		}
 	}
+	if (header.unique)
+		fs->n_answered++;
 	n = writev(fs->fd, iov, count);
 	if (is_init && n >= 0 && !header.error && fs->config.begun)
 		fs->config.begun(fs->config.arg);
