@@ -25,6 +25,7 @@
 
 #define LINGER_MS    1000
 #define READ_BUDGET  (256 * 1024) /* bytes per turn, so that one peer does not hold the loop */
+#define WRITE_BUDGET (256 * 1024)
 #define WRITE_PARTS  64
 #define NOTSENT_MARK (128 * 1024)
 #define NEAR_US      1000         /* a shorter round trip: a window that holds it is small */
@@ -123,20 +124,26 @@ static void poll_for(struct conn *conn, int events)
 	uv_poll_start(&conn->poll, events, on_poll);
 }
 
-/* Writes ciphertext until the socket is full. Returns 0 when all is written, -EAGAIN or -errno. */
+/* Writes ciphertext until the socket is full, or others are to have their turn: who reads as fast
+ * as we write would hold the loop until all that is queued has left. Returns 0 when all is written,
+ * -EAGAIN or -errno. */
 static int write_output(struct conn *conn)
 {
 	struct iovec parts[WRITE_PARTS];
 	struct msghdr message = {.msg_iov = parts};
+	size_t written = 0;
 	ssize_t n;
 
 	while (tls_output_size(conn->tls) > 0) {
+		if (written >= WRITE_BUDGET)
+			return -EAGAIN;
 		message.msg_iovlen = tls_output(conn->tls, parts, WRITE_PARTS);
 		n = sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		written += (size_t)n;
 		tls_output_consume(conn->tls, (size_t)n);
 		if (conn->state == CONN_OPEN && tls_output_size(conn->tls) < CONN_OUTPUT_LOW)
 			conn->handler->space(conn->arg, conn);
