@@ -70,8 +70,13 @@ static void give_up(struct parked *parked)
 
 static bool is_to_give_up(const struct parked *parked, uint64_t now)
 {
-	return parked->kind == PARKED_CONTROL || now >= parked->interrupted_at + PARKED_PATIENCE ||
-	       caller_is_dying(parked->tid);
+	uint64_t waited = now - parked->interrupted_at;
+
+	if (parked->kind == PARKED_CONTROL || waited >= PARKED_PATIENCE)
+		return true;
+	if (parked->kind == PARKED_NAMES && waited < PARKED_CHANGE)
+		return false;
+	return caller_is_dying(parked->tid);
 }
 
 static void look_again(struct fs *fs, struct fs_timer *timer)

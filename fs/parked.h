@@ -5,7 +5,8 @@
  * waits, unkillable, until we answer. Control files answer EINTR at once. Operations on files
  * answer only if the caller is dying (SIGKILL is pending, as for every fatal signal, or its task is
  * gone), which is looked at again every 50 ms, or 2 s after the interrupt: programs with timer
- * signals (git, Go) must not see EINTR from stat.
+ * signals (git, Go) must not see EINTR from stat. A change of names keeps also a dying caller for
+ * a moment, or who waited for its end would find that the name appears afterwards.
  */
 #ifndef FS_PARKED_H
 #define FS_PARKED_H
@@ -13,9 +14,10 @@
 #include "fs/fs_private.h"
 
 #define PARKED_PATIENCE (2 * FS_SECOND)
+#define PARKED_CHANGE   (500 * FS_MILLISECOND) /* of a dying caller's change of names */
 #define PARKED_POLL     (50 * FS_MILLISECOND)
 
-enum parked_kind { PARKED_FILE, PARKED_CONTROL };
+enum parked_kind { PARKED_FILE, PARKED_NAMES, PARKED_CONTROL };
 
 /* Embedded in what waits. */
 struct parked {

@@ -299,9 +299,28 @@ static void send_args(struct peer_call *call, const void *args)
 	dispatch(call, call->args ? call->args : args);
 }
 
+static bool changes_names(uint16_t op)
+{
+	switch (op) {
+	case OP_CREATE:
+	case OP_MKNOD:
+	case OP_MKDIR:
+	case OP_SYMLINK:
+	case OP_LINK:
+	case OP_UNLINK:
+	case OP_RMDIR:
+	case OP_RENAME:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void peer_call_send(struct peer_call *call, uint16_t op, void *args)
 {
 	call->op = op;
+	if (changes_names(op))
+		call->parked.kind = PARKED_NAMES;
 	if (call->in_done)
 		call->again = true;
 	free(call->args);

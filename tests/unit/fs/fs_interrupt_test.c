@@ -151,6 +151,41 @@ Test(fs_interrupt, the_made_object_of_an_interrupted_mkdir_is_not_kept)
 	end(kernel, desk); /* its reference comes back */
 }
 
+/* Who waits for the end of a program that was killed finds what it made. */
+Test(fs_interrupt, a_killed_callers_mkdir_is_waited_for_a_moment)
+{
+	struct fuse_mkdir_in mkdir = {.mode = 0777};
+	uint64_t desk, unique;
+	struct fs_kernel *kernel = new_held(&desk);
+	pid_t child = fork();
+	char body[32];
+
+	if (!child)
+		_exit(0);
+	waitpid(child, NULL, 0);
+	kernel->pid = (uint32_t)child;
+	memcpy(body, &mkdir, sizeof(mkdir));
+	for (int i = 0; i < 2; i++) {
+		memcpy(body + sizeof(mkdir), i ? "two" : "one", 4);
+		kernel->fake->is_held = true;
+		unique = fs_kernel_send(kernel, FUSE_MKDIR, desk, body, sizeof(mkdir) + 4);
+		fs_kernel_run(kernel);
+		interrupt(kernel, unique);
+		fs_kernel_pass(kernel, 400 * (SECOND / 1000));
+		cr_assert_eq(error_of(kernel, unique), -1);
+		if (i == 0) {
+			kernel->fake->is_held = false;
+			fs_kernel_run(kernel);
+			cr_assert_eq(error_of(kernel, unique), 0);
+			fs_kernel_forget(kernel, fs_kernel_walk(kernel, "desk/one"), 2);
+			continue;
+		}
+		fs_kernel_pass(kernel, 200 * (SECOND / 1000));
+		cr_assert_eq(error_of(kernel, unique), EINTR);
+	}
+	end(kernel, desk);
+}
+
 Test(fs_interrupt, opendir_and_readdir_can_be_interrupted)
 {
 	uint64_t desk, dir, unique, handle;
