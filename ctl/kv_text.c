@@ -7,22 +7,22 @@
 #include "ctl/fetch.h"
 #include "ctl/terminal.h"
 
-int kv_text_names(const struct context *context, struct local_client *client, json_t **ret_names)
+int kv_text_names_quietly(struct local_client *client, json_t **ret_names)
 {
 	struct result_ctl_status status;
 	json_t *peers, *names;
 	char *id;
-	int r = context_call(context, client, OP_CTL_STATUS, &(struct args_ctl_status){0}, &status);
+	int r = local_client_call(client, OP_CTL_STATUS, &(struct args_ctl_status){0}, &status);
 
-	if (r != CONTEXT_OK)
+	if (r < 0)
 		return r;
 	names = json_object();
 	id = bytes_to_text(status.id);
 	if (id)
 		json_object_set_new(names, id, context_json_text(status.name));
 	free(id);
-	r = fetch_peers(context, client, &peers);
-	if (r != CONTEXT_OK) {
+	r = fetch_peers_quietly(client, &peers);
+	if (r < 0) {
 		json_decref(names);
 		return r;
 	}
@@ -33,7 +33,14 @@ int kv_text_names(const struct context *context, struct local_client *client, js
 	}
 	json_decref(peers);
 	*ret_names = names;
-	return CONTEXT_OK;
+	return 0;
+}
+
+int kv_text_names(const struct context *context, struct local_client *client, json_t **ret_names)
+{
+	int r = kv_text_names_quietly(client, ret_names);
+
+	return r == 0 ? CONTEXT_OK : context_complain(context, client, r);
 }
 
 static json_t *name_of(struct bytes id, const json_t *names)

@@ -11,6 +11,8 @@
 /* What the machines are called: {"id": "name"}. Returns CONTEXT_OK, or CONTEXT_FAILURE having said
  * why. */
 int kv_text_names(const struct context *context, struct local_client *client, json_t **ret_names);
+/* The same, but it returns 0 or -errno and says nothing. */
+int kv_text_names_quietly(struct local_client *client, json_t **ret_names);
 
 /* {"key","size","version","from","created","changed","ttl_s"|null}; `from` by its name, where
  * `names` has it. NULL without memory. */

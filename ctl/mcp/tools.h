@@ -19,5 +19,14 @@ extern const struct tool tools_sessions_screen;
 extern const struct tool tools_sessions_stop;
 extern const struct tool tools_sessions_list;
 extern const struct tool tools_sessions_remove;
+extern const struct tool tools_kv_set;
+extern const struct tool tools_kv_get;
+extern const struct tool tools_kv_list;
+extern const struct tool tools_kv_delete;
+extern const struct tool tools_kv_broadcast;
+extern const struct tool tools_messages_send;
+extern const struct tool tools_messages_inbox;
+extern const struct tool tools_messages_ack;
+extern const struct tool tools_messages_check;
 
 #endif
