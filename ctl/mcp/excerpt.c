@@ -151,7 +151,7 @@ static size_t fit_head(const char *text, size_t size, size_t max)
 
 	while (n < size && width + mcp_text_json_width((uint8_t)text[n]) <= max)
 		width += mcp_text_json_width((uint8_t)text[n++]);
-	for (line = n; line > 0 && n - line < max / 4; line--)
+	for (line = n; n < size && line > 0 && n - line < max / 4; line--)
 		if (text[line - 1] == '\n')
 			return line;
 	while (n > 0 && n < size && is_inside(text[n]))
@@ -166,8 +166,8 @@ static size_t fit_tail(const char *text, size_t size, size_t max)
 
 	while (n < size && width + mcp_text_json_width((uint8_t)text[size - n - 1]) <= max)
 		width += mcp_text_json_width((uint8_t)text[size - ++n]);
-	for (line = n; line > 0 && n - line < max / 4; line--)
-		if (line < size && text[size - line - 1] == '\n')
+	for (line = n; n < size && line > 0 && n - line < max / 4; line--)
+		if (text[size - line - 1] == '\n')
 			return line;
 	while (n > 0 && is_inside(text[size - n]))
 		n--;

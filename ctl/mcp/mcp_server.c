@@ -437,8 +437,8 @@ int mcp_server_run(const struct mcp_config *config)
 	while ((r = turn(server, -1, true)) == 0)
 		;
 	/* Whoever pipes requests in and ends there gets answers that come at once. */
-	finished = mcp_pool_wait(&server->pool, r == 1 ? FINISH_MS : 0);
-	finished &= mcp_pool_stop(&server->pool, END_MS);
+	mcp_pool_wait(&server->pool, r == 1 ? FINISH_MS : 0);
+	finished = mcp_pool_stop(&server->pool, END_MS);
 	send_last(server);
 	if (server->signal_fd >= 0)
 		close(server->signal_fd);
