@@ -72,7 +72,7 @@ static json_t *field_schema(const struct schema_field *field, bool input)
 		json_object_set_new(schema, "items", object_schema(field->of, input));
 	if (input)
 		add_bounds(schema, field);
-	if (field->choices)
+	if (input && field->choices)
 		add_choices(schema, field);
 	if (field->description)
 		json_object_set_new(schema, "description", json_string(field->description));

@@ -38,7 +38,7 @@ struct schema_field {
 #define SCHEMA_STRINGS_MAX (64 * 1024) /* bytes of an element of SCHEMA_STRINGS or a SCHEMA_MAP */
 
 /* The JSON Schema (2020-12) of an object with these fields and no others; NULL without memory.
- * Output has no bounds in it: nobody needs them there, and each costs tokens. */
+ * Output has neither bounds nor choices in it: nobody needs them there, and each costs tokens. */
 json_t *schema_of_input(const struct schema_field *fields);
 json_t *schema_of_output(const struct schema_field *fields);
 
