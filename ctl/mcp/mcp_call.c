@@ -140,7 +140,8 @@ void mcp_call_answer(struct mcp_call *call, json_t *structured, const char *form
 		text = format_text(format, list);
 		va_end(list);
 	} else {
-		text = structured ? json_dumps(structured, JSON_COMPACT) : NULL;
+		text = structured ? json_dumps(structured, JSON_COMPACT | JSON_REAL_PRECISION(9))
+				  : NULL;
 	}
 	if (text && structured)
 		result = content_of(text);
