@@ -11,12 +11,13 @@
 
 #define KEY_MAX 1024 /* bytes of a key file */
 
-static int fail(char **ret_error, const char *what, char *said)
+/* Of what was said, the first line; NULL is nothing. */
+static int fail(char **ret_error, const char *what, const char *said)
 {
-	if (said)
-		said[strcspn(said, "\n")] = '\0';
+	int n = said ? (int)strcspn(said, "\n") : 0;
+
 	free(*ret_error);
-	if (asprintf(ret_error, "%s%s%s", what, said && *said ? ": " : "", said ? said : "") < 0)
+	if (asprintf(ret_error, "%s%s%.*s", what, n > 0 ? ": " : "", n, said ? said : "") < 0)
 		*ret_error = NULL;
 	return -EIO;
 }
