@@ -270,6 +270,16 @@ def what_does_not_parse_is_left_alone(t):
     assert done.returncode == 2, done
 
 
+@test
+def where_its_key_cannot_be_written_nothing_is_registered(t):
+    host = machine(t)
+    write(host, path_of(host, "claude"), CLAUDE)
+    host.sh('mkdir -p "$1"', f"{host.loopsy_home}/config/agents/claude.key")
+    done = host.ctl("mcp", "install", "claude")
+    assert done.returncode == 1 and "cannot write the key file: Is a directory\n" in done.stderr, done
+    assert read(path_of(host, "claude")) == CLAUDE
+
+
 @test(each_user=True)
 def links_are_followed_and_owners_kept(t):
     host = machine(t)
