@@ -104,24 +104,25 @@ static char *indent_at(const struct json_layout *text, size_t at)
 	return strndup(text->data + from, to - from);
 }
 
-/* By how much the file indents: as its first member is, if that stands on a line of its own. */
+/* By how much the file indents: its first member more than what that is in, if it stands on a line
+ * of its own. */
 static char *indent_unit(const struct json_layout *text)
 {
-	size_t at = text->root;
+	char *outer = indent_at(text, text->root), *inner = NULL, *unit = NULL;
+	size_t n = outer ? strlen(outer) : 0;
 	struct json_object object;
 
-	if (text->root < text->size && text->data[at] == '{') {
-		json_layout_find(text, at, NULL, &object, NULL);
+	if (text->root < text->size && text->data[text->root] == '{') {
+		json_layout_find(text, text->root, NULL, &object, NULL);
 		if (object.n > 0 && has_line(text->data, back_over_space(text, object.first.from),
-					     object.first.from)) {
-			char *unit = indent_at(text, object.first.from);
-
-			if (unit && *unit)
-				return unit;
-			free(unit);
-		}
+					     object.first.from))
+			inner = indent_at(text, object.first.from);
 	}
-	return strdup("  ");
+	if (inner && strncmp(inner, outer ? outer : "", n) == 0 && inner[n] != '\0')
+		unit = strdup(inner + n);
+	free(outer);
+	free(inner);
+	return unit ? unit : strdup("  ");
 }
 
 /* The value over several lines, each behind `indent`; or, without `indent`, on one. */
@@ -284,10 +285,12 @@ static int set_root(const struct json_layout *text, const char *const *path, uns
 	bool in_comment = text->size > 0 && text->marked[text->size - 1] == '/';
 	const char *eol = line_end(text);
 	json_t *all = wrap(path, n, value);
-	char *value_text = print_value(all, "", "  ", eol);
+	char *indent = in_comment ? strdup("") : indent_at(text, text->size);
+	char *value_text = indent ? print_value(all, indent, "  ", eol) : NULL;
 	char *lines = format(in_comment ? eol : "", value_text, eol);
 
 	json_decref(all);
+	free(indent);
 	free(value_text);
 	undo->n_made = n + 1;
 	undo->before = strndup(text->data, text->size);
