@@ -28,5 +28,8 @@ extern const struct tool tools_messages_send;
 extern const struct tool tools_messages_inbox;
 extern const struct tool tools_messages_ack;
 extern const struct tool tools_messages_check;
+extern const struct tool tools_transfer_file;
+extern const struct tool tools_files_list;
+extern const struct tool tools_grep;
 
 #endif
