@@ -122,6 +122,11 @@ void mcp_call_error(struct mcp_call *call, int code, const char *format, ...)
 	free(text);
 }
 
+void mcp_call_error_data(struct mcp_call *call, int code, const char *message, json_t *data)
+{
+	end(call, rpc_error(call->id, code, message, data));
+}
+
 /* --- of tools --------------------------------------------------------------------------------- */
 
 static json_t *content_of(const char *text)

@@ -33,6 +33,9 @@ void mcp_call_result_cached(struct mcp_call *call, json_t *result, long long ttl
 void mcp_call_error(struct mcp_call *call, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same with data; takes the reference. */
+void mcp_call_error_data(struct mcp_call *call, int code, const char *message, json_t *data);
+
 /* --- of those that wait ----------------------------------------------------------------------- */
 
 /* The client does not want it any more, or is gone: end the call soon, with whatever. The

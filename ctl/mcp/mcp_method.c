@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ctl/mcp/mcp_prompts.h"
+#include "ctl/mcp/mcp_resources.h"
 #include "ctl/mcp/mcp_server.h"
 #include "ctl/mcp/rpc.h"
 #include "ctl/mcp/tool.h"
@@ -16,7 +18,7 @@ static const char instructions[] =
 
 static json_t *capabilities(void)
 {
-	return json_pack("{s:{}}", "tools");
+	return json_pack("{s:{}, s:{}, s:{}}", "tools", "resources", "prompts");
 }
 
 static json_t *server_info(void)
@@ -125,6 +127,18 @@ const struct mcp_method mcp_method_table[] = {
     {.name = "server/discover", MCP_2026_07_28, MCP_2026_07_28, .run = run_discover},
     {.name = "tools/list", MCP_2024_11_05, MCP_2026_07_28, .run = run_tools_list},
     {.name = "tools/call", MCP_2024_11_05, MCP_2026_07_28, .waits = true, .run = run_tools_call},
+    {.name = "resources/list", MCP_2024_11_05, MCP_2026_07_28, .run = mcp_resources_list},
+    {.name = "resources/templates/list",
+     MCP_2024_11_05,
+     MCP_2026_07_28,
+     .run = mcp_resources_templates},
+    {.name = "resources/read",
+     MCP_2024_11_05,
+     MCP_2026_07_28,
+     .waits = true,
+     .run = mcp_resources_read},
+    {.name = "prompts/list", MCP_2024_11_05, MCP_2026_07_28, .run = mcp_prompts_list},
+    {.name = "prompts/get", MCP_2024_11_05, MCP_2026_07_28, .run = mcp_prompts_get},
 };
 
 const size_t mcp_method_table_n = sizeof(mcp_method_table) / sizeof(mcp_method_table[0]);
