@@ -85,6 +85,8 @@ int cmd_mcp_run(struct context *context)
 	r = take_output(context, &config.out);
 	if (r == 0) {
 		r = mcp_server_run(&config);
+		if (r > 0)
+			_exit(CONTEXT_OK); /* nothing is taken down below a thread that runs */
 		give_output_back(context, config.out);
 	}
 	if (key)

@@ -82,7 +82,7 @@ static void worker_free(struct mcp_worker *worker)
 
 static void *worker_run(void *arg)
 {
-	struct mcp_worker *worker = arg, **at;
+	struct mcp_worker *worker = arg;
 	struct mcp_pool *pool = worker->pool;
 	struct mcp_call *call;
 
@@ -97,11 +97,7 @@ static void *worker_run(void *arg)
 		leave_call(worker);
 		mcp_call_free(call);
 	}
-	for (at = &pool->workers; *at != worker; at = &(*at)->next)
-		;
-	*at = worker->next;
-	/* The last one out lets the pool be freed: nothing of it may be touched after. */
-	worker_free(worker);
+	worker->remote = remote_free(worker->remote);
 	pool->n_workers--;
 	pthread_cond_broadcast(&pool->idle);
 	pthread_mutex_unlock(&pool->lock);
@@ -113,7 +109,6 @@ static int start_worker(struct mcp_pool *pool)
 {
 	struct mcp_worker *worker = calloc(1, sizeof(*worker));
 	pthread_attr_t attributes;
-	pthread_t thread;
 	int r = -ENOMEM;
 
 	if (!worker)
@@ -121,9 +116,8 @@ static int start_worker(struct mcp_pool *pool)
 	worker->pool = pool;
 	worker->interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (worker->interrupt_fd >= 0 && pthread_attr_init(&attributes) == 0) {
-		pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 		pthread_attr_setstacksize(&attributes, STACK_SIZE);
-		r = -pthread_create(&thread, &attributes, worker_run, worker);
+		r = -pthread_create(&worker->thread, &attributes, worker_run, worker);
 		pthread_attr_destroy(&attributes);
 	}
 	if (r < 0) {
@@ -234,6 +228,18 @@ bool mcp_pool_wait(struct mcp_pool *pool, int timeout_ms)
 	return r == 0;
 }
 
+/* All of them have left or are about to; what libraries keep for a thread goes when it is gone. */
+static void join_workers(struct mcp_pool *pool)
+{
+	struct mcp_worker *worker;
+
+	while ((worker = pool->workers)) {
+		pool->workers = worker->next;
+		pthread_join(worker->thread, NULL);
+		worker_free(worker);
+	}
+}
+
 bool mcp_pool_stop(struct mcp_pool *pool, int timeout_ms)
 {
 	struct timespec deadline = deadline_in(timeout_ms);
@@ -248,5 +254,7 @@ bool mcp_pool_stop(struct mcp_pool *pool, int timeout_ms)
 		r = pthread_cond_timedwait(&pool->idle, &pool->lock, &deadline);
 	all = pool->n_workers == 0;
 	pthread_mutex_unlock(&pool->lock);
+	if (all)
+		join_workers(pool);
 	return all;
 }

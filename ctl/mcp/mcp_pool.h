@@ -18,6 +18,7 @@
 
 struct mcp_worker {
 	struct mcp_pool *pool;
+	pthread_t thread; /* joined by mcp_pool_stop */
 	int interrupt_fd; /* an eventfd */
 	struct mcp_call *call;
 	struct remote *remote; /* the worker's own */

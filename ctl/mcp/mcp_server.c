@@ -17,9 +17,9 @@
 #define BATCH_MAX    64
 #define UNREAD_MAX   (4 * 1024 * 1024) /* bytes of replies; then no more requests are read */
 #define DROP_ABOVE   (256 * 1024)      /* bytes of replies; then progress is not told */
-#define FINISH_MS    300               /* calls under way have so long when the input ends */
-#define END_MS       300               /* … and then so long to notice that they are cancelled */
-#define LAST_LINE_MS 200               /* … and the client to read what there is */
+#define FINISH_MS    250               /* calls under way have so long when the input ends */
+#define END_MS       500               /* … and then so long to end what they started on peers */
+#define LAST_LINE_MS 150               /* … and the client to read what there is */
 #define LEFT_MS      500               /* a client that sends no more and reads nothing has gone */
 
 enum { POLL_WAKE, POLL_SIGNAL, POLL_OUTPUT, POLL_INPUT, N_POLL };
@@ -443,8 +443,9 @@ int mcp_server_run(const struct mcp_config *config)
 	if (server->signal_fd >= 0)
 		close(server->signal_fd);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	/* A thread that still waits has it; the program ends now. */
-	if (finished)
-		server_free(server);
+	/* A thread that still waits has it. */
+	if (!finished)
+		return 1;
+	server_free(server);
 	return 0;
 }

@@ -44,8 +44,9 @@ struct mcp_server {
 	struct buffer outgoing;
 };
 
-/* Serves until the input ends, nobody reads the output, or SIGTERM, SIGINT or SIGHUP. Returns 0 or
- * -errno when it could not begin. */
+/* Serves until the input ends, nobody reads the output, or SIGTERM, SIGINT or SIGHUP. Returns 0, 1
+ * when a call did not end in time and its thread still runs (only _exit may follow), or -errno when
+ * it could not begin. */
 int mcp_server_run(const struct mcp_config *config);
 
 /* --- from any thread -------------------------------------------------------------------------- */
