@@ -53,11 +53,11 @@ class Client(Process):
             raise Failed({"code": line["error"].get("code"), **line["error"]})
         return line["result"]
 
-    def do(self, what, params=None, timeout=120, **options):
-        return self.answer(self.start(what, params, **options), timeout)
+    def do(self, what, params=None, seconds=120, **options):
+        return self.answer(self.start(what, params, **options), seconds)
 
-    def call(self, tool, arguments, timeout=120, **options):
-        result = self.do("callTool", {"name": tool, "arguments": arguments}, timeout, **options)
+    def call(self, tool, arguments, seconds=120, **options):
+        result = self.do("callTool", {"name": tool, "arguments": arguments}, seconds, **options)
         assert not result.get("isError"), (tool, arguments, result)
         return result["structuredContent"]
 
