@@ -9,6 +9,26 @@ from lib.peers import two
 CALLS = {
     "loopsy_list_peers": {},
     "loopsy_peer_status": {"peer": "desk"},
+    "loopsy_execute": {"peer": "desk", "command": "echo begun; exec cat fifo", "wait_s": 0},
+    "loopsy_job_list": {"peer": "desk"},
+    "loopsy_job_wait": lambda said: {"peer": "desk", "job": said["loopsy_execute"]["job"], "wait_s": 0},
+    "loopsy_job_output": lambda said: {"peer": "desk", "job": said["loopsy_execute"]["job"]},
+    "loopsy_job_kill": lambda said: {"peer": "desk", "job": said["loopsy_execute"]["job"]},
+    "loopsy_session_start": {"peer": "desk", "session": "shell", "command": "cat"},
+    "loopsy_session_send": {"peer": "desk", "session": "shell", "text": "typed\n"},
+    "loopsy_session_screen": {"peer": "desk", "session": "shell"},
+    "loopsy_session_list": {"peer": "desk"},
+    "loopsy_session_stop": {"peer": "desk", "session": "shell"},
+    "loopsy_session_remove": {"peer": "desk", "session": "shell"},
+    "loopsy_context_set": {"key": "color", "value": "blue"},
+    "loopsy_context_get": {"key": "color"},
+    "loopsy_context_list": {},
+    "loopsy_context_delete": {"key": "color"},
+    "loopsy_broadcast_context": {"key": "all", "value": "of us"},
+    "loopsy_send_message": {"peer": "desk", "body": "hello"},
+    "loopsy_check_ack": lambda said: {"message_id": said["loopsy_send_message"]["sent"][0]["message_id"]},
+    "loopsy_check_inbox": {},
+    "loopsy_ack_message": lambda said: {"message_id": said["loopsy_check_inbox"]["messages"][0]["message_id"]},
 }
 
 
@@ -25,13 +45,18 @@ def call_everything(tools, call):
 def clients_of_both_eras_list_and_call_every_tool(t):
     modules(t)
     desk, lap = two(t)
+    desk.sh("mkfifo fifo")
     for sdk, mode, version in CLIENTS:
+        desk.ctl("msg", "send", "lap", "hello", check=True)
         client = Client(t, lap, sdk, mode)
         assert client.about["version"] == version, client.about
         assert client.about["server"]["name"] == "loopsy" and client.about["instructions"], client.about
         tools = client.do("listTools")["tools"]
         answers = call_everything(tools, client.call)
         assert answers["loopsy_list_peers"]["peers"][0]["name"] == "desk", answers
+        assert "typed" in answers["loopsy_session_screen"]["screen"], answers
+        assert answers["loopsy_context_get"]["value"] == "blue", answers
+        assert answers["loopsy_check_inbox"]["messages"], answers
         if version != MODERN:
             assert client.do("ping") == {}
         for name in ("no_such_tool", ""):
@@ -73,7 +98,10 @@ def speak(server, version):
         maybe(method, {"cursor": "nonsense"})
     for tool in found["tools/list"]["tools"]:
         arguments = CALLS.get(tool["name"], {})
-        maybe("tools/call", {"name": tool["name"], "arguments": arguments if isinstance(arguments, dict) else {}})
+        arguments = dict(arguments) if isinstance(arguments, dict) else {}
+        if "wait_s" in tool["inputSchema"]["properties"]:
+            arguments["wait_s"] = 0
+        maybe("tools/call", {"name": tool["name"], "arguments": arguments})
         maybe("tools/call", {"name": tool["name"], "arguments": {"peer": "nobody", "nonsense": True}})
         maybe("tools/call", {"name": tool["name"], "arguments": {"peer": "nobody"}})
     for resource in (found["resources/list"] or {"resources": []})["resources"]:

@@ -33,6 +33,7 @@ async function loadCodec() {
 
 const codec = await loadCodec();
 const outputs = new Map(); // tool → its check of structuredContent
+const seen = new Set(); // tools that were checked, as text
 const specifications = new Map();
 const problems = [];
 
@@ -65,6 +66,10 @@ function checkSpecified(version, name, value) {
 function checkTools(tools) {
   const found = [];
   for (const tool of tools) {
+    const text = JSON.stringify(tool);
+    if (seen.has(text))
+      continue;
+    seen.add(text);
     const ajv = quiet(Ajv2020, { strictSchema: true });
     for (const which of ['inputSchema', 'outputSchema'])
       if (tool[which] && !ajv.validateSchema(tool[which]))
@@ -75,9 +80,9 @@ function checkTools(tools) {
   return found;
 }
 
-function checkOutput(tool, result) {
+function checkOutput(version, tool, result) {
   const validate = outputs.get(tool);
-  if (!validate || result.isError)
+  if (!validate || result.isError || version < '2025-06-18')
     return [];
   if (result.structuredContent === undefined)
     return [`${tool} has an outputSchema and gave no structuredContent`];
@@ -98,7 +103,7 @@ function checkResult(version, method, tool, result) {
   if (!found.length && method === 'tools/list')
     found.push(...checkTools(result.tools));
   if (!found.length && method === 'tools/call')
-    found.push(...checkOutput(tool, result));
+    found.push(...checkOutput(version, tool, result));
   return [...found, ...checkSpecified(version, name, result)];
 }
 
