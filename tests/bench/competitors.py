@@ -3,16 +3,19 @@ runs programs on desk, or both.
 
 name   a word, for files and --only      text   the head of its column
 root   where desk's home is on lap       build  of loopsy
-about  FILES, PROGRAMS, VALUES: what it can do   commands  for work.py's parts: see there
+about  FILES, PROGRAMS, VALUES, AGENTS: what it can do   commands  for work.py's parts: see there
 rows   of what is no such thing, but a limit of those that are: {work: rows that its figure is for}
 """
+import json
 import os
 import shutil
 import signal
 
 from harness import Host, pair, wait_until
 from network import PORTS
-from rows import FILES, KV_FEW, KV_MANY, PROGRAMS, VALUES
+from lib import mcp_modules
+from lib.mcp import ENVELOPE
+from rows import AGENTS, FILES, KV_FEW, KV_MANY, PROGRAMS, VALUES
 
 # The caches last, the cipher is the fastest, and there are connections to spare.
 TUNED = "kernel_cache,cache_timeout=60,entry_timeout=60,attr_timeout=60,max_conns=4," \
@@ -58,6 +61,10 @@ class Loopsy:
             "desk_ctl": f"{self.desk.loopsy_home}/run/ctl.sock",
             "peer": self.peer,
         }
+        if self.lap.run(*loopsyctl, "help", "mcp").returncode == 0: # not in every build of `before`
+            self.about = self.about | {AGENTS}
+            self.commands |= {"mcp": loopsyctl + ["mcp"],
+                              "execute": {"peer": self.peer, "argv": ["true"]}}
         self.unmount()
 
     def _host(self, host, build):
@@ -83,6 +90,25 @@ class Loopsy:
 
     def end(self):
         pass
+
+
+class Node(Loopsy):
+    """What one writes with the SDK instead of our server, with our tools in its list; it starts
+    loopsyctl for each program."""
+
+    def __init__(self, network, build):
+        super().__init__(network, "node", "Node, SDK", build)
+        self.about = {AGENTS}
+        tools = os.path.join(self.lap.directory, "tools.json")
+        with open(tools, "w", encoding="utf-8") as file:
+            file.write(self.list_tools())
+        program = os.path.join(mcp_modules.prepare(network.context), "node_server.mjs")
+        self.commands["mcp"] = ["node", program, tools, *self.commands["exec"]]
+
+    def list_tools(self):
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}}
+        done = self.lap.run(*self.commands["mcp"], input=json.dumps(asked) + "\n", check=True)
+        return json.dumps(json.loads(done.stdout)["result"])
 
 
 class Sshfs:
@@ -247,6 +273,7 @@ def make(network, names, builds):
         "tuned": lambda: Sshfs(network, sshd, "tuned", "sshfs, tuned", TUNED),
         "tls": lambda: Tls(network),
         "disk": lambda: Disk(network),
+        "node": lambda: Node(network, builds["loopsy"]),
         "ssh": lambda: Ssh(network, sshd, "ssh", "ssh", []),
         "ssh-gcm": lambda: Ssh(network, sshd, "ssh-gcm", "ssh, AES-GCM",
                                ["Ciphers=aes128-gcm@openssh.com"]),

@@ -2,7 +2,7 @@
 between them, a host with our delay proxy. Then desk and lap reach each other only through it."""
 import signal
 
-PORTS = {"loopsy": 19532, "before": 19533, "ssh": 2222, "tls": 2223}
+PORTS = {"loopsy": 19532, "before": 19533, "ssh": 2222, "tls": 2223, "node": 19534}
 
 
 class Network:

@@ -1,7 +1,8 @@
 """What is measured: a table of works (one fresh mount each) with their steps, and of rows."""
 
 RATE, SECONDS, LESS = "rate", "seconds", "less" # the more the better; the less the better, twice
-FILES, PROGRAMS, VALUES = "files", "programs", "values" # what a work is about; each has a table
+# What a work is about; each has a table.
+FILES, PROGRAMS, VALUES, AGENTS = "files", "programs", "values", "agents"
 
 
 class Work:
@@ -61,6 +62,7 @@ WORKS = [
     Work("kv_few", list(KV_FEW), [], about=VALUES, keys="few_keys"),
     Work("kv_many", list(KV_MANY), [], about=VALUES, keys="many_keys"),
     Work("messages", ["message"], [], about=VALUES),
+    Work("agents", ["mcp_start", "mcp_execute"], [], about=AGENTS),
 ]
 
 MB, GIB, MS = 1e6, 1 << 30, 1e-3
@@ -103,4 +105,7 @@ ROWS = [
     Row("message_delivered", "a message, until it is known to be delivered, ms", SECONDS, MS,
         "message", about=VALUES),
     Row("message_read", "until it is known to be read, ms", SECONDS, MS, "message", about=VALUES),
+    Row("mcp_start", "from its start to its first answer, ms", SECONDS, MS, about=AGENTS),
+    Row("mcp_execute", "`loopsy_execute` of `true`, ms", SECONDS, MS, about=AGENTS),
+    Row("mcp_memory", "resident memory of the server, MB", LESS, step="mcp_execute", about=AGENTS),
 ]

@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 
+from agents import Agents
 from programs import Programs
 from values import Values
 
 MIB = 1 << 20
 
 
-class Steps(Programs, Values):
+class Steps(Programs, Values, Agents):
     def __init__(self, root, options):
         super().__init__()
         self.root, self.options = root, options

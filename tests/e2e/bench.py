@@ -5,6 +5,7 @@ import os
 import shutil
 
 from harness import *
+from lib import mcp_modules
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -23,18 +24,29 @@ def run_bench(t, *arguments):
         return done.stdout, json.load(values)
 
 
+def has_node(t):
+    """Or the bench does without, and says so."""
+    try:
+        return bool(mcp_modules.install(t.build))
+    except mcp_modules.Unreachable as why:
+        note(f"without node: {why}")
+        return False
+
+
 @test(timeout=900)
 def all_rows_are_measured_for_everyone(t):
     table, (values,) = run_bench(t, "--baseline", t.build, "--only",
-                                 "loopsy,before,sshfs,tls,ssh,disk")
+                                 "loopsy,before,sshfs,tls,ssh,disk,node")
     for row, measured in values["values"].items():
         assert {"loopsy", "before"} <= set(measured), (row, measured)
         if row.startswith(("kv_", "message_")):
             assert ("disk" in measured) == ("_set_" in row), (row, measured)
+        elif row.startswith("mcp_"):
+            assert ("node" in measured) == has_node(t), (row, measured)
         else:
             assert ("sshfs" in measured) != ("ssh" in measured), (row, measured)
     assert {"tls", "loopsy"} <= set(values["values"]["read_cold"])
-    assert table.count("\n| ") == len(values["values"]) + 6, table
+    assert table.count("\n| ") == len(values["values"]) + 8, table
 
 
 @test(timeout=900)

@@ -21,8 +21,8 @@ function run(words) {
   });
 }
 
-async function execute({ command: words }) {
-  const done = await run(words);
+async function execute({ argv }) {
+  const done = await run(argv);
   return { content: [{ type: 'text', text: JSON.stringify(done) }], structuredContent: done };
 }
 
