@@ -26,10 +26,8 @@ struct mcp_call *mcp_call_new(struct mcp_server *server, json_t *message, json_t
 {
 	struct mcp_call *call = calloc(1, sizeof(*call));
 
-	if (!call) {
-		json_decref(message);
+	if (!call)
 		return NULL;
-	}
 	call->server = server;
 	call->message = message;
 	call->id = id;

@@ -30,7 +30,7 @@ struct mcp_call {
 	double progress; /* the last one told */
 };
 
-/* Takes the reference of `message`. NULL without memory. */
+/* Takes the reference of `message`, unless it returns NULL (no memory). */
 struct mcp_call *mcp_call_new(struct mcp_server *server, json_t *message, json_t *id,
 			      json_t *params);
 struct mcp_call *mcp_call_free(struct mcp_call *call);

@@ -145,6 +145,8 @@ static int check_request(struct mcp_server *server, const struct rpc_message *me
 	return mcp_pool_has(&server->pool, message->id) ? RPC_INVALID_REQUEST : 0;
 }
 
+/* Takes the reference of `value`: the only one, because a thread that has the call reads and frees
+ * it without a lock. */
 static void take_request(struct mcp_server *server, json_t *value,
 			 const struct rpc_message *message, struct mcp_batch *batch)
 {
@@ -155,13 +157,11 @@ static void take_request(struct mcp_server *server, json_t *value,
 	json_t *data;
 	int code = check_request(server, message, method, batch != NULL, &version, &text, &data);
 
-	if (code != 0) {
-		send_error(server, batch, message->id, code, text, data);
-		return;
-	}
-	call = mcp_call_new(server, json_incref(value), message->id, message->params);
+	call = code == 0 ? mcp_call_new(server, value, message->id, message->params) : NULL;
 	if (!call) {
-		send_error(server, batch, message->id, RPC_INTERNAL_ERROR, "out of memory", NULL);
+		send_error(server, batch, message->id, code ? code : RPC_INTERNAL_ERROR,
+			   code ? text : "out of memory", data);
+		json_decref(value);
 		return;
 	}
 	call->method = method;
@@ -177,6 +177,7 @@ static void take_request(struct mcp_server *server, json_t *value,
 	}
 }
 
+/* Takes the reference. */
 static void take_message(struct mcp_server *server, json_t *value, struct mcp_batch *batch)
 {
 	struct rpc_message message;
@@ -188,21 +189,23 @@ static void take_message(struct mcp_server *server, json_t *value, struct mcp_ba
 		return;
 	case RPC_INVALID:
 		send_error(server, batch, message.id, RPC_INVALID_REQUEST, message.error, NULL);
-		return;
+		break;
 	case RPC_NOTIFICATION:
 		take_notification(server, &message);
+		send_text(server, batch, NULL);
 		break;
 	case RPC_RESPONSE:
+		send_text(server, batch, NULL);
 		break;
 	}
-	if (batch)
-		send_text(server, batch, NULL);
+	json_decref(value);
 }
 
 /* Only the version of 2025-03-26 has them; each element counts until it is answered, and the loop
  * itself as one more, so that the batch does not end early. */
 static void take_batch(struct mcp_server *server, json_t *array)
 {
+	json_t *values[BATCH_MAX];
 	size_t n = json_array_size(array);
 	struct mcp_batch *batch;
 
@@ -221,7 +224,10 @@ static void take_batch(struct mcp_server *server, json_t *array)
 	}
 	batch->n_pending = (unsigned)n + 1;
 	for (size_t i = 0; i < n; i++)
-		take_message(server, json_array_get(array, i), batch);
+		values[i] = json_incref(json_array_get(array, i));
+	json_array_clear(array);
+	for (size_t i = 0; i < n; i++)
+		take_message(server, values[i], batch);
 	send_text(server, batch, NULL);
 }
 
@@ -230,13 +236,14 @@ static void take_line(struct mcp_server *server, struct bytes line)
 	char error[JSON_ERROR_TEXT_LENGTH];
 	json_t *value = rpc_parse(line, error);
 
-	if (!value)
+	if (!value) {
 		send_error(server, NULL, NULL, RPC_PARSE_ERROR, error, NULL);
-	else if (json_is_array(value))
+	} else if (json_is_array(value)) {
 		take_batch(server, value);
-	else
+		json_decref(value);
+	} else {
 		take_message(server, value, NULL);
-	json_decref(value);
+	}
 }
 
 /* Bytes of replies that the client has not read. */
@@ -407,6 +414,7 @@ static int server_new(const struct mcp_config *config, struct mcp_server **ret_s
 
 	if (!server)
 		return -ENOMEM;
+	json_object_seed(0); /* else the first object does it, on any thread */
 	server->in = config->in;
 	server->session = MCP_LAST_SESSION;
 	server->signal_fd = -1;
