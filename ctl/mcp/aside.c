@@ -89,8 +89,12 @@ int aside_wait(struct aside *aside, int interrupt_fd, int timeout_ms)
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return -errno;
-	if (fds[0].revents)
+	if (fds[0].revents) {
+		/* Told within the lock: with it, what the work has left is seen, too. */
+		pthread_mutex_lock(&aside->lock);
+		pthread_mutex_unlock(&aside->lock);
 		return 0;
+	}
 	return fds[1].revents ? -ECANCELED : -ETIMEDOUT;
 }
 
