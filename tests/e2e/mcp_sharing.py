@@ -190,6 +190,53 @@ def a_broadcast_is_a_message_to_each_peer(t):
     server.finish()
 
 
+# ---- tasks ----
+
+@test(timeout=300)
+def a_task_is_given_taken_by_one_agent_and_finished(t):
+    desk, lap = two(t)
+    ours, worker, other = Mcp(lap), Mcp(desk), Mcp(lap)
+    made = ours.call("loopsy_task_create", peer="desk", description="run the tests\nof branch x")
+    assert made["status"] == "pending", made
+    listed, = worker.call("loopsy_task_list", status="pending")["tasks"]
+    assert listed["id"] == made["id"] and listed["from"] == "lap", listed
+    ids = [(server, server.start_call("loopsy_task_claim", {"id": made["id"], **where}))
+           for server, where in ((worker, {}), (other, {"peer": "desk"}), (worker, {}), (other, {"peer": "desk"}))]
+    results = [server.answer(id) for server, id in ids]
+    won = [result for result in results if not result.get("isError")]
+    assert len(won) == 1, results
+    assert "[data from lap]\nrun the tests\nof branch x" in text_of(won[0]), won
+    assert all("the task is running" in text_of(result) for result in results if result not in won), results
+    assert "no task is pending" in worker.call_fails("loopsy_task_claim")
+    finished = worker.call("loopsy_task_finish", id=made["id"], status="done", result="all pass")
+    assert finished == {"id": made["id"], "status": "done"}, finished
+    result = answered(ours, "loopsy_task_list", peer="desk")
+    assert result["structuredContent"]["tasks"][0]["result"] == "all pass", result
+    assert f"{made['id']} done: run the tests -> all pass" in text_of(result), result
+    assert "the task is done" in worker.call_fails("loopsy_task_finish", id=made["id"], status="failed")
+    assert "nobody" in ours.call_fails("loopsy_task_create", peer="nobody", description="x")
+    for server in (ours, worker, other):
+        server.finish()
+
+
+@test(timeout=300)
+def long_and_many_tasks_cost_little(t):
+    desk, lap = two(t)
+    server = Mcp(lap)
+    text = "".join(f"step {i}: äöü\n" for i in range(3000))
+    server.call("loopsy_task_create", peer="desk", description=text)
+    for number in range(30):
+        server.call("loopsy_task_create", peer="desk", description=f"task {number} " + "x" * 1000)
+    result = answered(server, "loopsy_task_list", peer="desk")
+    page = result["structuredContent"]
+    assert size_of(result) < 16 * 1024 and len(page["tasks"]) == 20 and page["more"], size_of(result)
+    result = answered(server, "loopsy_task_claim", peer="desk")
+    task = result["structuredContent"]
+    assert size_of(result) < 12 * 1024 and task["truncated"] and text.startswith(task["description"]), size_of(result)
+    assert json.loads(lap.sh('cat "$1"', task["path"]).stdout)["description"] == text
+    server.finish()
+
+
 # ---- keys ----
 
 @test(timeout=300)
