@@ -105,11 +105,12 @@ def sessions_and_jobs_are_told_apart(t):
 def output_is_read_from_any_offset(t):
     desk, lap = two(t)
     server = Mcp(lap)
-    found = server.call("loopsy_execute", peer="desk", command="printf 0123456789; read x; printf 'äöü\\n'; exit 7", wait_s=0)
-    job = found["job"]
+    command = r"printf 0123456789; until [ -e go ]; do sleep 0.05; done; printf 'äöü\n'; exit 7"
+    job = server.call("loopsy_execute", peer="desk", command=command, wait_s=0)["job"]
     wait_until(lambda: server.call("loopsy_job_output", peer="desk", job=job)["output_bytes"] > 0 and True, what="output")
+    assert server.call("loopsy_job_wait", peer="desk", job=job, wait_s=0)["state"] == "running"
+    desk.sh("touch go")
     waited = server.call("loopsy_job_wait", peer="desk", job=job)
-    # Its standard input is empty, so it goes on.
     assert (waited["exit_code"], waited["output"], waited["output_bytes"]) == (7, "0123456789äöü\n", 17), waited
 
     def read(**arguments):
