@@ -1,6 +1,5 @@
 #include "ctl/task_client.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -31,12 +30,11 @@ static int fail(struct task_client *client, int error, const char *format, const
 
 bool task_client_is_id(const char *id)
 {
+	static const char known[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789._-";
 	size_t n = strlen(id);
 
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)id[i]) && !strchr("._-", id[i]))
-			return false;
-	return n > 0 && n <= TASK_CLIENT_ID_MAX;
+	return n > 0 && n <= TASK_CLIENT_ID_MAX && strspn(id, known) == n;
 }
 
 static int key_of(struct task_client *client, const char *id, char key[KEY_MAX])

@@ -262,4 +262,28 @@ def a_limited_key_limits_the_tools_and_its_end_is_told(t):
     server.finish()
 
 
+@test(timeout=300)
+def a_key_that_may_only_read_keeps_files_as_they_are(t):
+    desk, lap = two(t)
+    desk.sh("echo here >file")
+    lap.sh("echo mine >own")
+    key = lap.ctl("key", "generate", "--name", "reader", "--allow", "fs:ro", "--peers", "desk", check=True).stdout.strip()
+    server = Mcp(lap, env={"LOOPSY_API_KEY": key})
+    names = json.dumps(server.call("loopsy_list_remote_files", peer="desk", path="."))
+    assert "file" in names, names
+    copied = server.call("loopsy_transfer_file", peer="desk", direction="pull", source_path="file",
+                         dest_path=lap.home + "/copy")
+    assert copied["bytes"] == 5 and lap.sh("cat copy").stdout == "here\n", copied
+    why = server.call_fails("loopsy_transfer_file", peer="desk", direction="push", source_path=lap.home + "/own",
+                            dest_path="file")
+    assert "the API key 'reader' does not allow fs:rw" in why, why
+    assert "does not allow exec" in server.call_fails("loopsy_execute", peer="desk", command="true")
+    assert "does not allow msg" in server.call_fails("loopsy_check_inbox")
+    assert "does not allow kv" in server.call_fails("loopsy_task_claim", peer="desk")
+    assert desk.sh("cat file").stdout == "here\n"
+    log = [json.loads(line) for line in lap.ctl("logs", "-n", "1000", "--json", check=True).stdout.splitlines()]
+    assert {line["what"] for line in log if line["outcome"] == "denied"} >= {"ctl_may", "job_start", "msg_list", "kv_list"}
+    server.finish()
+
+
 main()
