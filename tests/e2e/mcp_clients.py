@@ -29,23 +29,51 @@ CALLS = {
     "loopsy_check_ack": lambda said: {"message_id": said["loopsy_send_message"]["sent"][0]["message_id"]},
     "loopsy_check_inbox": {},
     "loopsy_ack_message": lambda said: {"message_id": said["loopsy_check_inbox"]["messages"][0]["message_id"]},
+    "loopsy_task_create": {"description": "something to do"},
+    "loopsy_task_claim": lambda said: {"id": said["loopsy_task_create"]["id"]},
+    "loopsy_task_finish": lambda said: {"id": said["loopsy_task_create"]["id"], "status": "done", "result": "is done"},
+    "loopsy_task_list": {},
+    "loopsy_transfer_file": {"peer": "desk", "direction": "pull", "source_path": "file", "dest_path": "copy"},
+    "loopsy_list_remote_files": {"peer": "desk"},
+    "loopsy_grep": {"peer": "desk", "pattern": "text"},
 }
+
+
+RESOURCES = {"loopsy://peers": "desk", "loopsy://status": "lap", "loopsy://context": "values",
+             "loopsy://desk/files/file": "text\n", "loopsy://desk/kv/color": "red"}
+PROMPTS = {"loopsy_help": {}, "loopsy_coordinate": {"goal": "to see that it works"}}
+
+
+def prepare(desk):
+    desk.sh("mkfifo fifo; echo text >file; loopsyctl kv set color red")
+
+
+def read_everything(client):
+    listed = client.do("listResources")["resources"]
+    assert {resource["uri"] for resource in listed} < set(RESOURCES), listed
+    assert len(client.do("listResourceTemplates")["resourceTemplates"]) == 2
+    for uri, text in RESOURCES.items():
+        (found,) = client.do("readResource", {"uri": uri})["contents"]
+        assert text in found["text"], found
+    assert {prompt["name"] for prompt in client.do("listPrompts")["prompts"]} == set(PROMPTS)
+    for name, arguments in PROMPTS.items():
+        assert client.do("getPrompt", {"name": name, "arguments": arguments})["messages"], name
 
 
 def call_everything(tools, call):
     """Calls each tool that is listed; returns {tool: structured content}."""
     answers = {}
-    assert {tool["name"] for tool in tools} >= set(CALLS), tools
+    assert {tool["name"] for tool in tools} == set(CALLS), tools
     for name, arguments in CALLS.items():
         answers[name] = call(name, arguments(answers) if callable(arguments) else arguments)
     return answers
 
 
 @test(timeout=600)
-def clients_of_both_eras_list_and_call_every_tool(t):
+def clients_of_both_eras_use_all_there_is(t):
     modules(t)
     desk, lap = two(t)
-    desk.sh("mkfifo fifo")
+    prepare(desk)
     for sdk, mode, version in CLIENTS:
         desk.ctl("msg", "send", "lap", "hello", check=True)
         client = Client(t, lap, sdk, mode)
@@ -57,25 +85,38 @@ def clients_of_both_eras_list_and_call_every_tool(t):
         assert "typed" in answers["loopsy_session_screen"]["screen"], answers
         assert answers["loopsy_context_get"]["value"] == "blue", answers
         assert answers["loopsy_check_inbox"]["messages"], answers
+        read_everything(client)
         if version != MODERN:
             assert client.do("ping") == {}
-        for name in ("no_such_tool", ""):
+        for request in (("callTool", {"name": "no_such_tool"}), ("callTool", {"name": ""}),
+                        ("listTools", {"cursor": "of another server"}), ("listResources", {"cursor": ""}),
+                        ("readResource", {"uri": "loopsy://desk/files/nothing"}), ("getPrompt", {"name": "none"})):
             try:
-                client.do("callTool", {"name": name})
-                raise AssertionError("an unknown tool is called")
+                client.do(*request)
+                raise AssertionError(f"{request} is answered")
             except Failed as error:
-                assert error.code == -32602, error
+                assert error.code in (-32602, -32002), (request, error)
         assert client.end() == 0, client.error_text()
 
 
 @test(timeout=300)
-def the_inspector_lists_and_calls(t):
+def the_inspector_lists_calls_and_reads(t):
     modules(t)
     desk, lap = two(t)
+    prepare(desk)
     tools = inspect(t, lap, "--method", "tools/list")["tools"]
-    assert {tool["name"] for tool in tools} >= {"loopsy_list_peers", "loopsy_peer_status"}, tools
+    assert {tool["name"] for tool in tools} == set(CALLS), tools
     done = inspect(t, lap, "--method", "tools/call", "--tool-name", "loopsy_peer_status", "--tool-arg", "peer=desk")
     assert done["structuredContent"]["state"] == "online", done
+    done = inspect(t, lap, "--method", "tools/call", "--tool-name", "loopsy_execute", "--tool-arg", "peer=desk",
+                   "command=cat file; exit 3")
+    assert (done["structuredContent"]["output"], done["structuredContent"]["exit_code"]) == ("text\n", 3), done
+    assert len(inspect(t, lap, "--method", "resources/list")["resources"]) == 3
+    assert len(inspect(t, lap, "--method", "prompts/list")["prompts"]) == len(PROMPTS)
+    (read,) = inspect(t, lap, "--method", "resources/read", "--uri", "loopsy://desk/files/file")["contents"]
+    assert read["text"] == "text\n", read
+    got = inspect(t, lap, "--method", "prompts/get", "--prompt-name", "loopsy_coordinate", "--prompt-args", "goal=it works")
+    assert "it works" in got["messages"][0]["content"]["text"], got
 
 
 # ---- every message ----
