@@ -5,6 +5,7 @@
 #include "ctl/mcp/mcp_prompts.h"
 #include "ctl/mcp/mcp_resources.h"
 #include "ctl/mcp/mcp_server.h"
+#include "ctl/mcp/mcp_subscriptions.h"
 #include "ctl/mcp/rpc.h"
 #include "ctl/mcp/tool.h"
 
@@ -18,7 +19,7 @@ static const char instructions[] =
 
 static json_t *capabilities(void)
 {
-	return json_pack("{s:{}, s:{}, s:{}}", "tools", "resources", "prompts");
+	return json_pack("{s:{}, s:{s:b}, s:{}}", "tools", "resources", "subscribe", 1, "prompts");
 }
 
 static json_t *server_info(void)
@@ -137,6 +138,21 @@ const struct mcp_method mcp_method_table[] = {
      MCP_2026_07_28,
      .waits = true,
      .run = mcp_resources_read},
+    {.name = "resources/subscribe",
+     MCP_2024_11_05,
+     MCP_LAST_SESSION,
+     .waits = true,
+     .run = mcp_subscriptions_subscribe},
+    {.name = "resources/unsubscribe",
+     MCP_2024_11_05,
+     MCP_LAST_SESSION,
+     .waits = true,
+     .run = mcp_subscriptions_unsubscribe},
+    {.name = "subscriptions/listen",
+     MCP_2026_07_28,
+     MCP_2026_07_28,
+     .waits = true,
+     .run = mcp_subscriptions_listen},
     {.name = "prompts/list", MCP_2024_11_05, MCP_2026_07_28, .run = mcp_prompts_list},
     {.name = "prompts/get", MCP_2024_11_05, MCP_2026_07_28, .run = mcp_prompts_get},
 };

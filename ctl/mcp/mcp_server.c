@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ctl/mcp/mcp_method.h"
+#include "ctl/mcp/mcp_subscriptions.h"
 #include "ctl/mcp/rpc.h"
 
 #define READ_SIZE    (64 * 1024)
@@ -113,8 +114,10 @@ static void take_notification(struct mcp_server *server, const struct rpc_messag
 	if (strcmp(message->method, "notifications/cancelled") == 0) {
 		const json_t *id = json_object_get(message->params, "requestId");
 
-		if (id)
+		if (id) {
 			mcp_pool_cancel(&server->pool, id);
+			mcp_subscriptions_cancel(&server->subscriptions, id);
+		}
 	}
 }
 
@@ -142,7 +145,10 @@ static int check_request(struct mcp_server *server, const struct rpc_message *me
 	if (in_batch && mcp_version_is_modern(*ret_version))
 		return RPC_INVALID_REQUEST;
 	*ret_text = "a request with this id is under way";
-	return mcp_pool_has(&server->pool, message->id) ? RPC_INVALID_REQUEST : 0;
+	return mcp_pool_has(&server->pool, message->id) ||
+		       mcp_subscriptions_has(&server->subscriptions, message->id)
+		   ? RPC_INVALID_REQUEST
+		   : 0;
 }
 
 /* Takes the reference of `value`: the only one, because a thread that has the call reads and frees
@@ -394,6 +400,7 @@ static int open_signals(sigset_t *ret_before)
 static struct mcp_server *server_free(struct mcp_server *server)
 {
 	mcp_pool_deinit(&server->pool);
+	mcp_subscriptions_deinit(&server->subscriptions);
 	mcp_lines_deinit(&server->lines);
 	output_deinit(&server->output);
 	buffer_deinit(&server->outgoing);
@@ -423,7 +430,8 @@ static int server_new(const struct mcp_config *config, struct mcp_server **ret_s
 	server->key = config->key ? strdup(config->key) : NULL;
 	pthread_mutex_init(&server->lock, NULL);
 	output_init(&server->output, config->out);
-	if (mcp_pool_init(&server->pool, server) < 0 || server->wake_fd < 0 || !server->socket ||
+	if (mcp_subscriptions_init(&server->subscriptions, server) < 0 ||
+	    mcp_pool_init(&server->pool, server) < 0 || server->wake_fd < 0 || !server->socket ||
 	    (config->key && !server->key)) {
 		server_free(server);
 		return -ENOMEM;
@@ -447,6 +455,7 @@ int mcp_server_run(const struct mcp_config *config)
 	/* Whoever pipes requests in and ends there gets answers that come at once. */
 	mcp_pool_wait(&server->pool, r == 1 ? FINISH_MS : 0);
 	finished = mcp_pool_stop(&server->pool, END_MS);
+	finished &= mcp_subscriptions_stop(&server->subscriptions, END_MS);
 	send_last(server);
 	if (server->signal_fd >= 0)
 		close(server->signal_fd);

@@ -11,6 +11,7 @@
 #include "ctl/mcp/mcp_call_private.h"
 #include "ctl/mcp/mcp_lines.h"
 #include "ctl/mcp/mcp_pool.h"
+#include "ctl/mcp/subscription.h"
 #include "ctl/output.h"
 
 /* Borrowed until mcp_server_run returns, but copied where threads may outlive it. */
@@ -39,6 +40,7 @@ struct mcp_server {
 	enum mcp_version session;
 	/* everybody's */
 	struct mcp_pool pool;
+	struct mcp_subscriptions subscriptions;
 	int wake_fd;          /* an eventfd: there is something in `outgoing` */
 	pthread_mutex_t lock; /* of those below; taken last */
 	struct buffer outgoing;

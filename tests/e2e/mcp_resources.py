@@ -5,7 +5,7 @@ import json
 import os
 
 from harness import *
-from lib.mcp import INVALID_PARAMS, LEGACY, MODERN, NEWEST_LEGACY, NOT_FOUND_LEGACY, Failed, Mcp
+from lib.mcp import INVALID_PARAMS, INVALID_REQUEST, LEGACY, MODERN, NEWEST_LEGACY, NOT_FOUND_LEGACY, Failed, Mcp
 from lib.peers import two
 
 
@@ -108,6 +108,122 @@ def prompts_are_listed_and_got(t):
         server.refuses(INVALID_PARAMS, "prompts/get", {})
         server.refuses(INVALID_PARAMS, "prompts/get", {"name": "loopsy_coordinate", "arguments": {"goal": 1}})
         server.finish()
+
+
+# ---- subscriptions ----
+
+FILE, VALUE, CONTEXT, PEERS = "loopsy://desk/files/watched", "loopsy://desk/kv/a%2Fb", "loopsy://context", "loopsy://peers"
+
+
+def is_update(uri, id=None):
+    def matches(message):
+        params = message.get("params", {})
+        stream = params.get("_meta", {}).get("io.modelcontextprotocol/subscriptionId")
+        return message["method"] == "notifications/resources/updated" and params["uri"] == uri and stream == id
+    return matches
+
+
+def changes(desk, lap):
+    """What changes each resource."""
+    return {FILE: lambda: desk.sh("echo more >>watched"), VALUE: lambda: desk.ctl("kv", "set", "a/b", "2", check=True),
+            CONTEXT: lambda: lap.ctl("kv", "set", "mine", "2", check=True),
+            PEERS: lambda: desk.ctl("peers", "allow", "lap", "fs:rw,kv", check=True)}
+
+
+@test(timeout=300)
+def a_session_is_told_what_changes_until_it_unsubscribes(t):
+    desk, lap = two(t)
+    desk.sh("echo one >watched")
+    server = Mcp(lap, version=NEWEST_LEGACY)
+    for uri, change in changes(desk, lap).items():
+        assert server.ask("resources/subscribe", {"uri": uri}) == {}
+        assert server.ask("resources/subscribe", {"uri": uri}) == {}, "once more"
+        change()
+        server.notification(is_update(uri))
+    # Files are also replaced, as editors do, and removed, and come again.
+    for script in ("echo two >new; mv new watched", "rm watched", "echo three >watched"):
+        desk.sh(script)
+        server.notification(is_update(FILE))
+    for uri in (FILE, VALUE, CONTEXT, PEERS):
+        assert server.ask("resources/unsubscribe", {"uri": uri}) == {}
+    server.notifications.clear()
+    for uri, change in changes(desk, lap).items():
+        if uri != PEERS:
+            change()
+    # It hears of another one, which is later than all of those.
+    assert server.ask("resources/subscribe", {"uri": "loopsy://desk/kv/other"}) == {}
+    desk.ctl("kv", "set", "other", "1", check=True)
+    server.notification(is_update("loopsy://desk/kv/other"))
+    assert server.notifications == [], server.notifications
+    server.refuses(NOT_FOUND_LEGACY, "resources/subscribe", {"uri": "loopsy://desk/files/../x"})
+    server.refuses(INVALID_PARAMS, "resources/subscribe", {})
+    server.finish()
+
+
+def listen(server, *uris, **wanted):
+    """The id of a request that listens, and what it was promised."""
+    id = server.request("subscriptions/listen", {"notifications": {"resourceSubscriptions": list(uris), **wanted}})
+    message = server.read_message()
+    while message.get("method") != "notifications/subscriptions/acknowledged":
+        assert message.get("method") == "notifications/resources/updated", message
+        message = server.read_message()
+    server.notifications.remove(message)
+    assert message["params"]["_meta"] == {"io.modelcontextprotocol/subscriptionId": id}, message
+    return id, message["params"]["notifications"]
+
+
+@test(timeout=300)
+def requests_listen_until_they_are_cancelled(t):
+    desk, lap = two(t)
+    desk.sh("echo one >watched")
+    server = Mcp(lap, version=MODERN)
+    first, promised = listen(server, FILE, VALUE, "loopsy://nothing", toolsListChanged=True)
+    assert promised == {"resourceSubscriptions": [FILE, VALUE]}, promised
+    second, promised = listen(server, FILE, CONTEXT, PEERS)
+    for uri, change in changes(desk, lap).items():
+        change()
+        for id in [first] * (uri in (FILE, VALUE)) + [second] * (uri != VALUE):
+            server.notification(is_update(uri, id))
+    quiet, _ = listen(server, "loopsy://desk/kv/quiet")
+    server.refuses(INVALID_REQUEST, "tools/list", id=quiet)
+    server.cancel(first)
+    server.is_well()
+    server.notifications.clear()
+    desk.sh("echo more >>watched")
+    server.notification(is_update(FILE, second))
+    assert not any(is_update(uri, first)(message) for message in server.notifications for uri in (FILE, VALUE)), \
+        server.notifications
+    for params in ({}, {"notifications": []}, {"notifications": {"resourceSubscriptions": [1]}},
+                   {"notifications": {"toolsListChanged": "yes"}}):
+        server.refuses(INVALID_PARAMS, "subscriptions/listen", params)
+    server.finish()
+
+
+@test(timeout=300)
+def what_was_missed_while_a_daemon_was_away_is_told(t):
+    desk, lap = t.lan("desk", "lap", avahi=False)
+    for host in (desk, lap):
+        host.init()
+        host.start("--lan")
+    pair(desk, lap)
+    desk.sh("echo one >watched")
+    server = Mcp(lap, version=MODERN)
+    id, _ = listen(server, FILE, VALUE, PEERS)
+    desk.stop()
+    server.notification(is_update(PEERS, id))
+    desk.sh("echo two >watched")
+    desk.start()
+    desk.ctl("kv", "set", "a/b", "3", check=True)
+    lap.wait_online("desk")
+    for uri in (FILE, VALUE):
+        server.notification(is_update(uri, id))
+    lap.stop()
+    lap.start()
+    lap.wait_online("desk")
+    server.notifications.clear()
+    desk.sh("echo three >watched")
+    server.notification(is_update(FILE, id))
+    server.finish()
 
 
 main()
