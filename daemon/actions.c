@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/doctor.h"
@@ -139,10 +140,14 @@ static struct bytes utf8_or_empty(const char *text)
 static struct ctl_peer describe(const struct paired *paired, struct row_texts *texts)
 {
 	const struct store_peer *record = &paired->record;
+	struct timespec seen = {.tv_sec = record->last_seen_ms / 1000,
+				.tv_nsec = record->last_seen_ms % 1000 * 1000000};
 	struct net_peer_status status;
 	const char *address;
 
 	net_peer_get_status(paired->net, &status);
+	if (status.state == TRANSPORT_UP)
+		clock_gettime(CLOCK_REALTIME, &seen);
 	address = status.address[0]     ? status.address
 		  : record->n_addresses ? record->addresses[0].text
 					: "";
@@ -159,8 +164,7 @@ static struct ctl_peer describe(const struct paired *paired, struct row_texts *t
 	    .permissions = control_text(permissions_print(record->permissions, texts->permissions)),
 	    .granted = control_text(permissions_print(status.granted, texts->granted)),
 	    .software = utf8_or_empty(status.software),
-	    .last_seen = {.tv_sec = record->last_seen_ms / 1000,
-			  .tv_nsec = record->last_seen_ms % 1000 * 1000000},
+	    .last_seen = seen,
 	    .error = utf8_or_empty(status.error),
 	};
 }

@@ -71,11 +71,25 @@ static void on_timer_closed(uv_handle_t *handle)
 	free(handle->data);
 }
 
-/* Out of the list; its record is not touched. */
+/* It was seen until now. */
+static void note_gone(struct paired *paired)
+{
+	if (paired->is_linked && paired_is_up(paired)) {
+		paired->record.last_seen_ms = wall_ms();
+		save(paired);
+	}
+	paired->is_linked = false;
+}
+
+/* Out of the list; of one that stays paired, the record says since when it is not seen. */
 static void leave(struct paired *paired, bool unpaired)
 {
 	struct paired **at = &paired->daemon->paired;
 	const void *peer; /* only compared */
+
+	if (!unpaired)
+		note_gone(paired);
+	paired->is_linked = false;
 
 	while (*at != paired)
 		at = &(*at)->next;
@@ -217,6 +231,10 @@ static void on_state(void *arg, struct net_peer *peer, enum transport_state stat
 	struct paired *paired = net_peer_data(peer);
 
 	log_info("daemon", "peer=%s link=%s", paired->record.name, names[state]);
+	if (state == TRANSPORT_UP)
+		paired->is_linked = true;
+	else
+		note_gone(paired);
 	msg_peer_changed(paired->daemon->msg, paired->record.id);
 }
 

@@ -14,6 +14,7 @@ struct paired {
 	struct net_peer *net;
 	struct fs_peer *fs;          /* NULL while pending, or without a mount */
 	uv_timer_t pending;          /* deletes it unless it is proved */
+	bool is_linked;              /* now: else record.last_seen_ms is when it was */
 	struct audit_counts *counts; /* of what it asks here; may be NULL */
 	struct paired *next;
 };

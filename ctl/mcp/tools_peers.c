@@ -58,6 +58,9 @@ static json_t *pick(const json_t *peer, const struct schema_field *fields, const
 		    !(json_is_string(value) && json_string_length(value) == 0))
 			json_object_set(picked, fields->name, value);
 	}
+	/* Of one that is there it would be another time in each answer. */
+	if (strcmp(fetch_text(peer, "state"), "online") == 0)
+		json_object_del(picked, "last_seen");
 	if (mount[0])
 		json_object_set_new(picked, "mount", json_sprintf("%s/%s", mount, name));
 	return picked;

@@ -1,5 +1,8 @@
 #!/usr/bin/python3
 """loopsyctl mcp: terminals on a peer, and what tools say of jobs."""
+import time
+from datetime import datetime
+
 from harness import *
 from lib.mcp import MODERN, NEWEST_LEGACY, Mcp
 from lib.peers import two
@@ -135,6 +138,27 @@ def output_is_read_from_any_offset(t):
             break
     assert "".join(pieces) == "äöüx\n" * 3000
     assert lap.sh('cat "$1"', big["log_path"]).stdout == "äöüx\n" * 3000
+    server.finish()
+
+
+@test(timeout=240)
+def a_peer_is_away_since_it_went(t):
+    desk, lap = two(t)
+    server = Mcp(lap)
+
+    def desk_now():
+        return server.call("loopsy_list_peers")["peers"][0]
+
+    assert desk_now()["state"] == "online" and "last_seen" not in desk_now(), desk_now()
+    linked = time.time()
+    wait_until(lambda: time.time() >= linked + 2, what="another second than that of the link")
+    desk.stop()
+    gone = wait_until(lambda: (peer := desk_now())["state"] != "online" and peer, what="that desk has gone")
+    seen = datetime.fromisoformat(gone["last_seen"].replace("Z", "+00:00")).timestamp()
+    assert linked + 1 <= seen <= time.time(), (linked, gone)
+    lap.stop()
+    lap.start("--port", "0")
+    assert desk_now()["last_seen"] == gone["last_seen"], (gone, desk_now())
     server.finish()
 
 
