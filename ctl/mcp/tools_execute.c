@@ -57,6 +57,11 @@ static void fail(struct mcp_call *call, const char *peer, int error,
 	if (error == -EINVAL || error == -EMSGSIZE)
 		mcp_call_fail(call, "the command or its environment is too long, or not valid%s%s",
 			      followed->reason[0] ? ": " : "", followed->reason);
+	else if (error == -ECONNRESET && followed->name[0])
+		mcp_call_fail(call,
+			      "loopsyd on this machine ended meanwhile; run 'loopsyctl start'. The "
+			      "command goes on as job %s: loopsy_job_wait waits for it",
+			      followed->name);
 	else
 		mcp_call_fail_errno(call, peer, error, followed->reason);
 }
