@@ -12,7 +12,7 @@ SOURCES = os.path.join(TESTS, "mcp")
 OLDEST_NODE = 20
 SECONDS, LATER = 300, 600
 UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|"
-                         r"ERR_SOCKET_TIMEOUT|E50[0-9]|E407|network timeout|timed out")
+                         r"ERR_SOCKET_TIMEOUT|ENOTCACHED|E50[0-9]|E40[1347]|network timeout|timed out")
 
 
 class Unreachable(Exception):
