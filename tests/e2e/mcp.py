@@ -143,7 +143,7 @@ def the_list_of_tools_is_small_and_true(t):
     tools = server.ask("tools/list")["tools"]
     size = len(json.dumps({"tools": tools}, separators=(",", ":")))
     note(f"{len(tools)} tools, {size} bytes")
-    assert size < 6000 * 4, size # tokens have 4 bytes or more in such text
+    assert size < 24400, size # 6,000 tokens: two tokenizers counted 4.08 and 4.16 bytes each in this text
     for tool in tools:
         assert tool["description"] and tool["inputSchema"]["type"] == "object" and tool["title"], tool
         hints = tool["annotations"]
@@ -295,9 +295,8 @@ def it_survives_what_chance_makes_of_requests(t):
 def a_client_that_does_not_read_costs_little_memory(t):
     desk = alone(t)
     server = Mcp(desk)
-    size = len(json.dumps(server.ask("tools/list")))
-    ids = [f"list {i}" for i in range(max(16 * MIB // size, 3000))]
-    messages = [server.shape("tools/list", id=id) for id in ids]
+    ids = [f"list {i}" for i in range(1000)] # 0.5 MB, and some 20 MB of answers
+    messages = [server.shape("tools/list", {"unknown": "x" * 400}, id=id) for id in ids]
     for message in messages:
         server.note_request(message)
     text = "".join(json.dumps(message) + "\n" for message in messages)

@@ -60,6 +60,22 @@ def read_everything(client):
         assert client.do("getPrompt", {"name": name, "arguments": arguments})["messages"], name
 
 
+def follow_a_change(client, lap, version):
+    """A resource that changes, told in the manner of its era, and no more when that has ended."""
+    uri = "loopsy://context"
+    if version == MODERN:
+        stream = client.do("listen", {"resourceSubscriptions": [uri]})
+        assert stream["honored"]["resourceSubscriptions"] == [uri], stream
+    else:
+        client.do("subscribe", {"uri": uri})
+    lap.ctl("kv", "set", "followed", str(client.number), check=True)
+    client.is_told(uri)
+    if version == MODERN:
+        assert client.do("unlisten", {"stream": stream["stream"]}) == {"closed": "local"}
+    else:
+        client.do("unsubscribe", {"uri": uri})
+
+
 def call_everything(tools, call):
     """Calls each tool that is listed; returns {tool: structured content}."""
     answers = {}
@@ -86,6 +102,7 @@ def clients_of_both_eras_use_all_there_is(t):
         assert answers["loopsy_context_get"]["value"] == "blue", answers
         assert answers["loopsy_check_inbox"]["messages"], answers
         read_everything(client)
+        follow_a_change(client, lap, version)
         if version != MODERN:
             assert client.do("ping") == {}
         for request in (("callTool", {"name": "no_such_tool"}), ("callTool", {"name": ""}),
@@ -155,6 +172,23 @@ def speak(server, version):
         maybe(*request)
 
 
+def watch(server, lap, version):
+    """Has a change told, and progress."""
+    uri = "loopsy://context"
+    if version == MODERN:
+        id = server.request("subscriptions/listen", {"notifications": {"resourceSubscriptions": [uri]}})
+        server.notification(lambda one: one["method"] == "notifications/subscriptions/acknowledged")
+    else:
+        server.ask("resources/subscribe", {"uri": uri})
+    lap.ctl("kv", "set", "watched", version, check=True)
+    server.notification(lambda one: one["method"] == "notifications/resources/updated")
+    if version == MODERN:
+        server.cancel(id)
+    call = server.start_call("loopsy_execute", {"peer": "desk", "command": "sleep 1000"}, meta={"progressToken": "told"})
+    server.notification(lambda one: one["method"] == "notifications/progress")
+    server.cancel(call)
+
+
 @test(timeout=600)
 def each_message_fits_the_schemas_of_its_version(t):
     modules(t)
@@ -163,10 +197,12 @@ def each_message_fits_the_schemas_of_its_version(t):
     for version in LEGACY: # a session
         server = Mcp(lap, version)
         speak(server, version)
+        watch(server, lap, version)
         server.finish()
         transcript += server.transcript
     server = Mcp(lap, MODERN) # the newest alone
     speak(server, MODERN)
+    watch(server, lap, MODERN)
     server.refuses(-32022, "tools/list", meta={META + "protocolVersion": "1999-01-01"})
     server.finish()
     transcript += server.transcript
