@@ -18,7 +18,7 @@
 enum permission {
 	PERMISSION_NONE = 0, /* any authenticated peer */
 	PERMISSION_FS_RO = 1 << 0,
-	PERMISSION_FS_RW = 1 << 1, /* includes FS_RO */
+	PERMISSION_FS_RW = 1 << 1,  /* includes FS_RO */
 	PERMISSION_FS_IDS = 1 << 2, /* calls are done as the caller's ids: for allow_other */
 	PERMISSION_EXEC = 1 << 3,
 	PERMISSION_KV = 1 << 4,
@@ -27,13 +27,14 @@ enum permission {
 };
 
 enum op_flags {
-	OP_MUTATES = 1 << 0,    /* changes something: its reply is kept for a repeated request */
-	OP_REPEATABLE = 1 << 1, /* may be sent again to a restarted server */
-	OP_EVENT = 1 << 2,      /* sent as an event: has no reply */
-	OP_STREAMS = 1 << 3,    /* streams of data may follow its reply */
+	OP_MUTATES = 1 << 0,     /* changes something: its reply is kept for a repeated request */
+	OP_REPEATABLE = 1 << 1,  /* may be sent again to a restarted server */
+	OP_EVENT = 1 << 2,       /* sent as an event: has no reply */
+	OP_STREAMS = 1 << 3,     /* streams of data may follow its reply */
 	OP_KEEPS_REPLY = 1 << 4, /* not mutating, but its reply counts something: kept likewise */
 	OP_LAZY = 1 << 5, /* nobody waits for it: it may wait a little for others to go with, and so
 			     may its reply */
+	OP_TYPED = 1 << 6, /* small ones are keys that somebody types, and waits to see */
 };
 
 struct op {
@@ -59,7 +60,7 @@ const struct op *op_find(const struct op_table *table, uint64_t number);
  * field it is certain where the operation has streams at all. */
 bool op_reply_streams(const struct op *op, const void *result);
 
-#define OP_NUMBER(number, NAME, name, permission, flags, summary)  OP_##NAME = number,
+#define OP_NUMBER(number, NAME, name, permission, flags, summary) OP_##NAME = number,
 #define OP_DECLARE(number, NAME, name, permission, flags, summary)                                 \
 	RECORD_DECLARE(args_##name) RECORD_DECLARE(result_##name)
 #define OP_DEFINE(number, NAME, name, permission, flags, summary)                                  \

@@ -220,7 +220,7 @@ RECORD_DECLARE(job_info)
 #define OPS_jobs(OP)                                                                               \
 	OP(60, JOB_START, job_start, EXEC, OP_STREAMS, "runs a program")                           \
 	OP(61, JOB_ATTACH, job_attach, EXEC, OP_STREAMS, "follows what a job writes")              \
-	OP(62, JOB_WRITE, job_write, EXEC, OP_MUTATES, "standard input for a job")                 \
+	OP(62, JOB_WRITE, job_write, EXEC, OP_MUTATES | OP_TYPED, "standard input for a job")      \
 	OP(63, JOB_READ, job_read, EXEC, OP_REPEATABLE, "what a job wrote")                        \
 	OP(64, JOB_SIGNAL, job_signal, EXEC, OP_MUTATES, "sends a job a signal")                   \
 	OP(65, JOB_RESIZE, job_resize, EXEC, OP_REPEATABLE | OP_LAZY,                              \

@@ -194,6 +194,8 @@ void client_call_pump(struct client *client)
 		client->n_sent++;
 		client->n_streams += (call->op->flags & OP_STREAMS) != 0;
 		client->write_bytes += bulk_size(call);
+		if ((call->op->flags & OP_TYPED) && message_size(call->message) < LIMITS_KEY)
+			link_note_key(client->link);
 		link_push(client->link, call->message);
 	}
 }

@@ -30,6 +30,10 @@
 #define NOTSENT_MARK (128 * 1024)
 #define NEAR_US      1000         /* a shorter round trip: a window that holds it is small */
 #define NEAR_SIZE    (256 * 1024) /* of a socket's input; the kernel doubles it for its own needs */
+/* While somebody types: */
+#define TYPED_MS     1000
+#define TYPED_MARK   (32 * 1024)
+#define TYPED_WINDOW (48 * 1024)
 #define WHY_MAX      160
 
 static const char closed_text[] = "closed by the other end";
@@ -46,6 +50,9 @@ struct conn {
 	bool has_input;
 	bool is_shut; /* LINGER: our direction is shut down */
 	bool in_flush;
+	bool is_near;
+	int window;     /* the most that the kernel would let a near peer send ahead */
+	uint64_t typed; /* when a key passed, in ms; 0: not for a while */
 	int events;     /* polled for now */
 	int read_error; /* what conn_read met; ends the conn once the owner has returned */
 	unsigned n_handles;
@@ -116,6 +123,36 @@ static void fail(struct conn *conn, int error, const char *why)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
+static void set_tcp(const struct conn *conn, int option, int value)
+{
+	setsockopt(conn->fd, IPPROTO_TCP, option, &value, sizeof(value));
+}
+
+void conn_note_key(struct conn *conn)
+{
+	bool is_first = !conn->typed;
+
+	if (!conn->is_near || conn->state != CONN_OPEN)
+		return;
+	conn->typed = uv_now(conn->room->loop);
+	if (!is_first)
+		return;
+	set_tcp(conn, TCP_NOTSENT_LOWAT, TYPED_MARK);
+	if (conn->window > TYPED_WINDOW)
+		set_tcp(conn, TCP_WINDOW_CLAMP, TYPED_WINDOW);
+}
+
+/* Nobody types any more. */
+static void forget_keys(struct conn *conn)
+{
+	if (!conn->typed || uv_now(conn->room->loop) - conn->typed < TYPED_MS)
+		return;
+	conn->typed = 0;
+	set_tcp(conn, TCP_NOTSENT_LOWAT, NOTSENT_MARK);
+	if (conn->window > TYPED_WINDOW)
+		set_tcp(conn, TCP_WINDOW_CLAMP, conn->window);
+}
+
 static void poll_for(struct conn *conn, int events)
 {
 	if (conn->events == events || conn->state == CONN_DONE)
@@ -168,6 +205,7 @@ static void flush(struct conn *conn)
 		return;
 	conn->in_flush = true;
 	uv_prepare_stop(&conn->prepare);
+	forget_keys(conn);
 	if (conn->state == CONN_OPEN)
 		uv_timer_stop(&conn->timer); /* later is now */
 	if (conn->state == CONN_OPEN && tls_output_size(conn->tls) < CONN_OUTPUT_LOW)
@@ -215,9 +253,14 @@ static void limit_input(struct conn *conn)
 	struct tcp_info info = {0};
 	socklen_t n = sizeof(info);
 
-	if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 && info.tcpi_rtt > 0 &&
-	    info.tcpi_rtt < NEAR_US)
-		setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0 || info.tcpi_rtt == 0 ||
+	    info.tcpi_rtt >= NEAR_US)
+		return;
+	setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	n = sizeof(conn->window);
+	if (getsockopt(conn->fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &conn->window, &n) < 0)
+		conn->window = 0;
+	conn->is_near = true;
 }
 
 static void go_on(struct conn *conn)
@@ -318,6 +361,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		fail(conn, -ECONNRESET, closed_text);
 		return;
 	}
+	forget_keys(conn);
 	if (conn->state == CONN_LINGER) {
 		if (events & UV_READABLE)
 			drop_input(conn);

@@ -66,6 +66,12 @@ void conn_want_space(struct conn *conn);
 /* The same within CONN_LATER_MS, with what is sent meanwhile. */
 void conn_want_space_later(struct conn *conn);
 
+/*
+ * Somebody types (a key has just come or left): for a second, little is let wait in the sockets of
+ * a near peer, where nothing overtakes it. What is copied meanwhile is slower by a fifth.
+ */
+void conn_note_key(struct conn *conn);
+
 /* Ciphertext not yet taken by the socket. */
 size_t conn_output_size(const struct conn *conn);
 

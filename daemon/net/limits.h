@@ -51,6 +51,7 @@ static inline uint64_t limits_hard(uint64_t told, uint64_t standard)
 #define LIMITS_EVENTS      1024 /* kept for when the link is back */
 /* A client counts larger requests without payload among the bytes of writes. */
 #define LIMITS_BULK (4 * 1024)
+#define LIMITS_KEY  512 /* requests below may be keys that somebody types (OP_TYPED) */
 /* Requests below are copied rather than hold the chunk they came in, which they would be the only
  * ones to use in the end. */
 #define LIMITS_HOLD (64 * 1024)

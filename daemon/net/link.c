@@ -215,6 +215,12 @@ void link_hurry(struct link *link)
 		wake(link);
 }
 
+void link_note_key(struct link *link)
+{
+	if (!link->is_dead && link->conn)
+		conn_note_key(link->conn);
+}
+
 int link_push_frame(struct link *link, const struct frame *frame)
 {
 	struct message *message;

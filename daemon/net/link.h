@@ -54,6 +54,8 @@ int link_new_twins(struct conn_room *room, const struct link_handler *handler, v
  * leaves with the next that is not, or within CONN_LATER_MS, or with link_hurry. */
 void link_push(struct link *link, struct message *message);
 void link_hurry(struct link *link);
+/* A message of an operation with OP_TYPED that is small has come or leaves (conn_note_key). */
+void link_note_key(struct link *link);
 /* Encodes and queues a frame without a record. Returns 0 or -ENOMEM. */
 int link_push_frame(struct link *link, const struct frame *frame);
 /* Takes back a message that is queued here. */

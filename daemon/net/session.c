@@ -284,6 +284,8 @@ static int take_request(struct session *session, const struct frame *frame, stru
 	int r;
 
 	session->is_used = true;
+	if (op && (op->flags & OP_TYPED) && frame->body.size < LIMITS_KEY && session->link)
+		link_note_key(session->link);
 	if (frame->lowest > session->lowest) {
 		kept_free_below(&session->kept, session->lowest, frame->lowest);
 		session->lowest = frame->lowest;
