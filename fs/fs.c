@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -146,7 +147,7 @@ int fs_process(struct fs *fs)
 
 	notify_collect(fs);
 	for (int i = 0; i < FS_DRAIN && !fs->dead; i++) {
-		uint64_t n_answered;
+		struct fuse_in_header header;
 		int n = receive(fs, at_once && n_looks++ < FS_LOOKS);
 
 		if (n == -EINTR)
@@ -157,9 +158,9 @@ int fs_process(struct fs *fs)
 			fs->dead = true;
 			break;
 		}
-		n_answered = fs->n_answered;
+		memcpy(&header, fs->buffer.mem, sizeof(header)); /* the kernel sends no less */
 		fuse_session_process_buf(fs->session, &fs->buffer);
-		at_once = fs->n_answered != n_answered;
+		at_once = fs->answered == header.unique;
 		if (fuse_session_exited(fs->session))
 			fs->dead = true;
 	}

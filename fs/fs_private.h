@@ -43,7 +43,7 @@ struct fs {
 	struct fuse_session *session;
 	int fd;
 	uint64_t init_unique; /* of the INIT request, whose reply is patched; 0: none under way */
-	uint64_t n_answered;  /* requests, ever */
+	uint64_t answered;    /* the request that was answered last */
 	bool stopping;
 	bool dead; /* unmounted by somebody else */
 	bool is_mounted;

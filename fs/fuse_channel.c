@@ -44,7 +44,7 @@ static ssize_t channel_write(int fd, struct iovec *iov, int count, void *arg)
 		}
 	}
 	if (header.unique)
-		fs->n_answered++;
+		fs->answered = header.unique;
 	n = writev(fs->fd, iov, count);
 	if (is_init && n >= 0 && !header.error && fs->config.begun)
 		fs->config.begun(fs->config.arg);
