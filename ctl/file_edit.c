@@ -254,7 +254,10 @@ static int take_name(const struct file_edit *edit, const char *temporary)
 		return rename(temporary, edit->file) < 0 ? -errno : 0;
 	}
 	r = compare(edit, temporary);
-	if (r < 0 && renameat2(AT_FDCWD, temporary, AT_FDCWD, edit->file, RENAME_EXCHANGE) < 0)
+	/* What somebody else wrote is never dropped: where there is no new file to change with, it
+	 * takes its place again. */
+	if (r < 0 && renameat2(AT_FDCWD, temporary, AT_FDCWD, edit->file, RENAME_EXCHANGE) < 0 &&
+	    rename(temporary, edit->file) < 0)
 		return -errno;
 	unlink(temporary);
 	return r;
