@@ -86,8 +86,13 @@ static const struct schema_field changed_output[] = {
     {.name = NULL},
 };
 
-static void answer_changed(struct mcp_call *call, json_t *task)
+/* `task` is taken over, if `r` is 0. */
+static void answer_changed(struct mcp_call *call, struct task_client *client, int r, json_t *task)
 {
+	if (r < 0) {
+		fail(call, client, r);
+		return;
+	}
 	mcp_call_answer(call,
 			json_pack("{s:O, s:O}", "id", json_object_get(task, "id"), "status",
 				  json_object_get(task, "status")),
@@ -99,7 +104,7 @@ static void run_create(struct mcp_call *call, const json_t *arguments)
 {
 	char name[OPS_CTL_NAME_MAX + 1];
 	struct task_client client;
-	json_t *task;
+	json_t *task = NULL;
 	int r;
 
 	if (!begin(call, arguments, &client))
@@ -108,10 +113,7 @@ static void run_create(struct mcp_call *call, const json_t *arguments)
 	if (r == 0)
 		r = task_client_create(&client, name, client.peer[0] ? client.peer : name,
 				       tool_string(arguments, "description", ""), &task);
-	if (r < 0)
-		fail(call, &client, r);
-	else
-		answer_changed(call, task);
+	answer_changed(call, &client, r, task);
 }
 
 const struct tool tools_tasks_create = {
@@ -178,7 +180,7 @@ static const struct schema_field finish_input[] = {
 static void run_finish(struct mcp_call *call, const json_t *arguments)
 {
 	struct task_client client;
-	json_t *task;
+	json_t *task = NULL;
 	int r;
 
 	if (!begin(call, arguments, &client))
@@ -186,10 +188,7 @@ static void run_finish(struct mcp_call *call, const json_t *arguments)
 	r = task_client_finish(&client, tool_string(arguments, "id", ""),
 			       tool_string(arguments, "status", "done"),
 			       tool_string(arguments, "result", ""), &task);
-	if (r < 0)
-		fail(call, &client, r);
-	else
-		answer_changed(call, task);
+	answer_changed(call, &client, r, task);
 }
 
 const struct tool tools_tasks_finish = {
