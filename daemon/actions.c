@@ -11,6 +11,7 @@
 #include "daemon/log.h"
 #include "daemon/options_print.h"
 #include "daemon/paired.h"
+#include "daemon/pairing_host.h"
 #include "daemon/permissions.h"
 #include "daemon/relay.h"
 
@@ -325,7 +326,7 @@ static void on_ctl_peer_add(void *arg, struct control_call *call,
 
 	if (!take_text(call, args->address, text, sizeof(text)))
 		return;
-	if (paired_resolve(daemon, text, address) < 0) {
+	if (pairing_host_resolve(daemon, text, address) < 0) {
 		control_fail(call, -EINVAL, "'%s' is no address: give HOST or HOST:PORT", text);
 		return;
 	}

@@ -6,8 +6,6 @@
 #include <time.h>
 
 #include "daemon/log.h"
-#include "daemon/permissions.h"
-#include "daemon/store_jobs.h"
 
 static int64_t wall_ms(void)
 {
@@ -38,6 +36,13 @@ struct paired *paired_find_id(struct daemon *daemon, const char *id)
 bool paired_is_up(const struct paired *paired)
 {
 	return paired->record.state == STORE_PEER_PAIRED;
+}
+
+const char *paired_state_name(const struct net_peer_status *status)
+{
+	if (status->state == TRANSPORT_UP)
+		return "online";
+	return status->connecting || status->state == TRANSPORT_LOST ? "connecting" : "offline";
 }
 
 /* Writes the record; a failure is logged by the store. */
@@ -82,7 +87,7 @@ static void note_gone(struct paired *paired)
 }
 
 /* Out of the list; of one that stays paired, the record says since when it is not seen. */
-static void leave(struct paired *paired, bool unpaired)
+void paired_leave(struct paired *paired, bool unpaired)
 {
 	struct paired **at = &paired->daemon->paired;
 	const void *peer; /* only compared */
@@ -112,10 +117,10 @@ static void on_pending_over(uv_timer_t *timer)
 
 	log_info("daemon", "peer=%s pairing=expired", paired->record.name);
 	store_remove_peer(paired->daemon->store, paired->record.id, NULL, NULL);
-	leave(paired, false);
+	paired_leave(paired, false);
 }
 
-static int enter(struct daemon *daemon, const struct store_peer *record)
+int paired_enter(struct daemon *daemon, const struct store_peer *record)
 {
 	const char *addresses[STORE_ADDRESSES_MAX];
 	struct paired *paired = calloc(1, sizeof(*paired)), **at = &daemon->paired;
@@ -164,7 +169,7 @@ int paired_load(struct daemon *daemon, struct failure *failure)
 	if (error < 0)
 		return failure_set(failure, error, "cannot read the peers: %s", strerror(-error));
 	for (size_t i = 0; i < n && error == 0; i++)
-		error = enter(daemon, &peers[i]);
+		error = paired_enter(daemon, &peers[i]);
 	free(peers);
 	if (error < 0)
 		return failure_set(failure, error, "cannot add a peer: %s", strerror(-error));
@@ -174,7 +179,7 @@ int paired_load(struct daemon *daemon, struct failure *failure)
 void paired_close(struct daemon *daemon)
 {
 	while (daemon->paired)
-		leave(daemon->paired, false);
+		paired_leave(daemon->paired, false);
 }
 
 /* --- what the user asks for ------------------------------------------------------------------- */
@@ -218,7 +223,7 @@ int paired_remove(struct paired *paired, store_done_fn done, void *data)
 
 	if (error < 0)
 		return error;
-	leave(paired, true);
+	paired_leave(paired, true);
 	return 0;
 }
 
@@ -328,62 +333,6 @@ static void on_answered(void *arg, struct net_peer *peer, const struct op *op, i
 		audit_counts_add(paired->counts, op->number, op->name, error);
 }
 
-static json_t *describe_job(const struct job_info *info, bool has_ended)
-{
-	json_t *detail = json_object();
-	struct bytes cmd = info->cmd, name = info->name;
-
-	json_object_set_new(detail, "cmd", json_stringn((const char *)cmd.data, cmd.size));
-	if (name.size)
-		json_object_set_new(detail, "name",
-				    json_stringn((const char *)name.data, name.size));
-	if (has_ended && info->state == JOB_EXITED)
-		json_object_set_new(detail, "exit", json_integer((json_int_t)info->exit));
-	if (has_ended && info->state == JOB_KILLED)
-		json_object_set_new(detail, "signal", json_integer((json_int_t)info->signal));
-	return detail;
-}
-
-void paired_job_told(void *arg, const char *peer, const struct job_info *info, int error,
-		     int64_t duration_ms)
-{
-	struct daemon *daemon = arg;
-	bool has_ended = error == 0 && info->state != JOB_RUNNING;
-	const char *outcome = error == -EPERM || error == -EACCES || error == -EAGAIN ? "denied"
-			      : error < 0 ? strerror(-error)
-					  : "ok";
-
-	audit_write(daemon->audit, peer, has_ended ? "exec-end" : "exec", outcome, duration_ms,
-		    describe_job(info, has_ended));
-}
-
-void paired_kv_told(void *arg, const struct kv_told *told)
-{
-	struct daemon *daemon = arg;
-	struct bytes key = told->key, new_key = told->new_key;
-	json_t *detail = json_object();
-
-	json_object_set_new(detail, "op", json_string(told->what));
-	json_object_set_new(detail, "key", json_stringn((const char *)key.data, key.size));
-	if (new_key.size > 0)
-		json_object_set_new(detail, "new_key",
-				    json_stringn((const char *)new_key.data, new_key.size));
-	json_object_set_new(detail, "version", json_integer((json_int_t)told->version));
-	json_object_set_new(detail, "size", json_integer((json_int_t)told->size));
-	audit_write(daemon->audit, told->peer, "kv", "ok", told->duration_ms, detail);
-}
-
-void paired_msg_told(void *arg, const struct msg_told *told)
-{
-	struct daemon *daemon = arg;
-	json_t *detail = json_pack("{s:s, s:s, s:s, s:I}", "op", told->what, "id", told->id, "type",
-				   ops_msg_type_name(told->type), "size", (json_int_t)told->size);
-
-	if (detail && told->with)
-		json_object_set_new(detail, "with", json_string(told->with));
-	audit_write(daemon->audit, told->peer, "message", "ok", -1, detail);
-}
-
 static void on_pairing(void *arg, struct pair_stream *stream)
 {
 	struct daemon *daemon = arg;
@@ -402,193 +351,7 @@ const struct net_observer paired_observer = {
     .pairing = on_pairing,
 };
 
-/* --- what the pairing room asks for ----------------------------------------------------------- */
-
-static const struct store_peer *host_namesake(void *arg, const char *remote_name,
-					      const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE])
-{
-	struct daemon *daemon = arg;
-
-	for (struct paired *paired = daemon->paired; paired; paired = paired->next) {
-		if (paired_is_up(paired) && strcmp(paired->record.remote_name, remote_name) == 0 &&
-		    memcmp(paired->record.fingerprint, fingerprint, IDENTITY_FINGERPRINT_SIZE) != 0)
-			return &paired->record;
-	}
-	return NULL;
-}
-
-static const struct store_peer *host_known(void *arg,
-					   const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE])
-{
-	struct daemon *daemon = arg;
-	struct net_peer *peer = net_peer_find(daemon->net, fingerprint);
-	struct paired *paired = peer ? net_peer_data(peer) : NULL;
-
-	return paired ? &paired->record : NULL;
-}
-
-struct other_than {
-	struct daemon *daemon;
-	const uint8_t *fingerprint;
-};
-
-static bool name_is_taken(const char *name, void *data)
-{
-	const struct other_than *other = data;
-	struct paired *paired = paired_find_name(other->daemon, name);
-
-	return paired && memcmp(paired->record.fingerprint, other->fingerprint,
-				IDENTITY_FINGERPRINT_SIZE) != 0;
-}
-
-static void host_choose_name(void *arg, const char *wanted,
-			     const uint8_t fingerprint[IDENTITY_FINGERPRINT_SIZE],
-			     char ret_name[PEER_NAME_MAX + 1])
-{
-	struct other_than other = {arg, fingerprint};
-
-	peer_name_choose(wanted, name_is_taken, &other, ret_name);
-}
-
-static int host_store(void *arg, const struct store_peer *peer, store_done_fn stored, void *data)
-{
-	struct daemon *daemon = arg;
-	struct paired *known = paired_find_id(daemon, peer->id);
-
-	/* One that is paired stays so, whatever comes of this. */
-	return store_put_peer(daemon->store, known && paired_is_up(known) ? &known->record : peer,
-			      stored, data);
-}
-
-/* One that was paired before is let in anew, as it is now: the hello of a new link ends the
- * pairing. */
-static void host_admit(void *arg, const struct store_peer *peer)
-{
-	struct daemon *daemon = arg;
-	struct paired *known = paired_find_id(daemon, peer->id);
-	struct store_peer record = *peer;
-	int error;
-
-	if (known) {
-		if (paired_is_up(known)) {
-			record.state = STORE_PEER_PAIRED;
-			record.added_ms = known->record.added_ms;
-			record.last_seen_ms = known->record.last_seen_ms;
-		}
-		for (size_t i = 0;
-		     i < known->record.n_addresses && record.n_addresses < STORE_ADDRESSES_MAX;
-		     i++) {
-			if (strcmp(known->record.addresses[i].text, record.addresses[0].text) != 0)
-				record.addresses[record.n_addresses++] = known->record.addresses[i];
-		}
-		leave(known, false);
-		store_remove_jobs(daemon->store, record.id); /* they were killed */
-		store_put_peer(daemon->store, &record, NULL, NULL);
-	}
-	error = enter(daemon, &record);
-	if (error < 0)
-		log_error("daemon", "peer=%s op=admit error=%s", record.name, strerror(-error));
-}
-
-static void host_forget(void *arg, const struct store_peer *peer)
-{
-	struct daemon *daemon = arg;
-	struct paired *paired = paired_find_id(daemon, peer->id);
-
-	if (paired && paired_is_up(paired))
-		return;
-	store_remove_peer(daemon->store, peer->id, NULL, NULL);
-	if (paired)
-		leave(paired, false);
-}
-
-static void host_open(void *arg, bool open)
-{
-	struct daemon *daemon = arg;
-
-	net_set_pairing(daemon->net, open);
-}
-
-struct search {
-	const char *name;
-	char *address;
-	size_t size;
-	bool found;
-};
-
-static void search_service(void *arg, const struct discovery_service *service)
-{
-	struct search *search = arg;
-	char text[DISCOVERY_ADDRESS_TEXT_MAX];
-
-	if (search->found || service->n_addresses == 0 ||
-	    (strcmp(service->name, search->name) != 0 && strcmp(service->id, search->name) != 0))
-		return;
-	discovery_service_address_text(&service->addresses[0], text);
-	snprintf(search->address, search->size, "%s", text);
-	search->found = true;
-}
-
-/* Is there a port at its end? An IPv6 address has one only in brackets. */
-static bool has_port(const char *text)
-{
-	const char *colon = strrchr(text, ':');
-
-	if (text[0] == '[')
-		return colon && colon > strchr(text, ']');
-	return colon && strchr(text, ':') == colon;
-}
-
-int paired_resolve(void *arg, const char *text, char ret_address[STORE_ADDRESS_TEXT_MAX + 1])
-{
-	struct daemon *daemon = arg;
-	struct search search = {text, ret_address, STORE_ADDRESS_TEXT_MAX + 1, false};
-	size_t length = strlen(text);
-
-	if (daemon->discovery)
-		discovery_list(daemon->discovery, search_service, &search);
-	if (search.found)
-		return 0;
-	if (length == 0 || length > 255 || strpbrk(text, " \t\n/"))
-		return -EINVAL;
-	if (has_port(text))
-		snprintf(ret_address, STORE_ADDRESS_TEXT_MAX + 1, "%s", text);
-	else if (text[0] != '[' && strchr(text, ':'))
-		snprintf(ret_address, STORE_ADDRESS_TEXT_MAX + 1, "[%s]:%d", text, NET_PORT);
-	else
-		snprintf(ret_address, STORE_ADDRESS_TEXT_MAX + 1, "%s:%d", text, NET_PORT);
-	return 0;
-}
-
-static const char *host_listening(void *arg, size_t i)
-{
-	struct daemon *daemon = arg;
-
-	return net_listen_address(daemon->net, i);
-}
-
-static void host_audit(void *arg, const char *peer, const char *outcome, const char *detail)
-{
-	struct daemon *daemon = arg;
-
-	audit_write(daemon->audit, peer, "pair", outcome, -1,
-		    detail[0] ? json_pack("{s:s}", "reason", detail) : NULL);
-}
-
-const struct pairing_room_host paired_host = {
-    .namesake = host_namesake,
-    .known = host_known,
-    .choose_name = host_choose_name,
-    .store = host_store,
-    .admit = host_admit,
-    .forget = host_forget,
-    .open = host_open,
-    .resolve = paired_resolve,
-    .listening = host_listening,
-    .audit = host_audit,
-};
-
-/* --- the rest --------------------------------------------------------------------------------- */
+/* --- what discovery tells --------------------------------------------------------------------- */
 
 void paired_announced(struct daemon *daemon, const struct discovery_service *service)
 {
@@ -601,79 +364,4 @@ void paired_announced(struct daemon *daemon, const struct discovery_service *ser
 		discovery_service_address_text(&service->addresses[i], text);
 		net_peer_announced(paired->net, text);
 	}
-}
-
-const char *paired_state_name(const struct net_peer_status *status)
-{
-	if (status->state == TRANSPORT_UP)
-		return "online";
-	return status->connecting || status->state == TRANSPORT_LOST ? "connecting" : "offline";
-}
-
-static int append_line(struct buffer *text, const char *key, const char *value)
-{
-	char line[512];
-	int n = snprintf(line, sizeof(line), "%s %s\n", key, value);
-
-	return buffer_append(text, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
-}
-
-static int own_status_text(struct daemon *daemon, struct buffer *text)
-{
-	size_t n = 0, online = 0;
-	char counts[64];
-	int error;
-
-	for (struct paired *paired = daemon->paired; paired; paired = paired->next) {
-		struct net_peer_status status;
-
-		if (!paired_is_up(paired))
-			continue;
-		net_peer_get_status(paired->net, &status);
-		n++;
-		online += status.state == TRANSPORT_UP;
-	}
-	error = append_line(text, "name", daemon->name);
-	if (error == 0)
-		error = append_line(text, "id", daemon->identity->id);
-	if (error == 0)
-		error = append_line(text, "version", LOOPSY_VERSION);
-	for (size_t i = 0; error == 0 && net_listen_address(daemon->net, i); i++)
-		error = append_line(text, "listen", net_listen_address(daemon->net, i));
-	snprintf(counts, sizeof(counts), "%zu", n);
-	if (error == 0)
-		error = append_line(text, "peers", counts);
-	snprintf(counts, sizeof(counts), "%zu", online);
-	return error < 0 ? error : append_line(text, "online", counts);
-}
-
-int paired_status_text(void *arg, void *peer_arg, struct buffer *text)
-{
-	struct paired *paired = peer_arg;
-	struct net_peer_status status;
-	char permissions[PERMISSIONS_TEXT_MAX], number[32];
-	int error;
-
-	if (!paired)
-		return own_status_text(arg, text);
-	net_peer_get_status(paired->net, &status);
-	error = append_line(text, "name", paired->record.name);
-	if (error == 0)
-		error = append_line(text, "id", paired->record.id);
-	if (error == 0)
-		error = append_line(text, "state", paired_state_name(&status));
-	if (error == 0 && status.address[0])
-		error = append_line(text, "address", status.address);
-	if (error == 0 && status.state == TRANSPORT_UP && status.rtt_us) {
-		snprintf(number, sizeof(number), "%.3f", (double)status.rtt_us / 1000);
-		error = append_line(text, "rtt_ms", number);
-	}
-	if (error == 0 && status.software[0])
-		error = append_line(text, "version", LOG_VALUE(status.software));
-	if (error == 0)
-		error = append_line(text, "permissions",
-				    permissions_print(paired->record.permissions, permissions));
-	return error < 0
-		   ? error
-		   : append_line(text, "granted", permissions_print(status.granted, permissions));
 }

@@ -21,7 +21,12 @@ struct paired {
 
 /* Loads the peers of the store and lets them in. At the start. 0 or -errno. */
 int paired_load(struct daemon *daemon, struct failure *failure);
-/* Ends all of them; the store keeps them. */
+/* Lets one in, as its record says. 0 or -errno. */
+int paired_enter(struct daemon *daemon, const struct store_peer *record);
+/* Lets it out and frees it: links, files and calls end now. If it stays in the store, not
+ * `unpaired`, its record says since when it is not seen. */
+void paired_leave(struct paired *paired, bool unpaired);
+/* Lets all of them out; the store keeps them. */
 void paired_close(struct daemon *daemon);
 
 struct paired *paired_find_name(struct daemon *daemon, const char *name);
@@ -34,23 +39,10 @@ int paired_allow(struct paired *paired, uint16_t permissions, store_done_fn done
 /* Links, files and calls of that peer end now. */
 int paired_remove(struct paired *paired, store_done_fn done, void *data);
 
-/* What net tells (net_observer), and what the pairing room asks for. */
+/* What net tells. */
 extern const struct net_observer paired_observer;
-extern const struct pairing_room_host paired_host;
-
-/* What a user typed as an address: a discovered name, "host", "host:port". 0 or -EINVAL. */
-int paired_resolve(void *arg, const char *text, char ret_address[STORE_ADDRESS_TEXT_MAX + 1]);
-/* What jobs tells (jobs_options.told): into the audit log. */
-void paired_job_told(void *arg, const char *peer, const struct job_info *info, int error,
-		     int64_t duration_ms);
-/* A shared value was changed here: to the audit log. */
-void paired_kv_told(void *arg, const struct kv_told *told);
-/* What messages tell (msg_options.told): into the audit log. */
-void paired_msg_told(void *arg, const struct msg_told *told);
 /* A machine announces itself. */
 void paired_announced(struct daemon *daemon, const struct discovery_service *service);
-/* The mount's status text of one peer (paired) or of this machine (NULL). */
-int paired_status_text(void *arg, void *peer_arg, struct buffer *text);
 
 /* "online", "connecting" or "offline". */
 const char *paired_state_name(const struct net_peer_status *status);
