@@ -24,6 +24,61 @@ static struct session *session_of(struct request_entry *entry)
 	return entry->request.session;
 }
 
+static size_t payload_size(const struct record *record, const void *value)
+{
+	const struct field *last;
+
+	if (record->n_fields == 0)
+		return 0;
+	last = &record->fields[record->n_fields - 1];
+	if (last->kind != FIELD_PAYLOAD)
+		return 0;
+	return ((const struct bytes *)((const char *)value + last->offset))->size;
+}
+
+int request_new(struct session *session, const struct op *op, const struct frame *frame,
+		struct chunk *chunk, struct request_entry **ret_entry, const char **ret_why)
+{
+	bool is_copied = frame->body.size < LIMITS_HOLD;
+	size_t size = op->args->size + (is_copied ? frame->body.size : 0);
+	struct request_entry *entry = calloc(1, sizeof(*entry) + size);
+	size_t body_size = frame->body.size; /* with what is skipped at its end */
+	struct bytes body = frame->body;
+	int r = -ENOMEM;
+
+	*ret_why = "out of memory";
+	if (!entry)
+		return -ENOMEM;
+	if (frame->has_caller) {
+		entry->caller = malloc(sizeof(*entry->caller));
+		if (!entry->caller)
+			goto fail;
+		*entry->caller = frame->caller;
+	}
+	if (is_copied) {
+		memcpy(entry->args + op->args->size, body.data, body.size);
+		body.data = entry->args + op->args->size;
+	}
+	r = codec_decode(op->args, &body, entry->args, ret_why);
+	if (r < 0)
+		goto fail;
+	if (!is_copied)
+		entry->chunk = chunk_ref(chunk);
+	entry->request.op = op;
+	entry->request.args = entry->args;
+	entry->request.caller = entry->caller;
+	entry->request.session = session;
+	entry->id = frame->id;
+	entry->write_size = payload_size(op->args, entry->args);
+	entry->size = body_size;
+	*ret_entry = entry;
+	return 0;
+fail:
+	free(entry->caller);
+	free(entry);
+	return r;
+}
+
 void request_free(struct request_entry *entry)
 {
 	chunk_unref(entry->chunk);

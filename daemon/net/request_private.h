@@ -64,6 +64,10 @@ struct session {
 	unsigned n_handles;
 };
 
+/* Decodes what the frame asks into a new entry, which keeps the bytes: a copy of few, else their
+ * chunk. It is in no table yet. Returns 0, or a negative errno and a text. */
+int request_new(struct session *session, const struct op *op, const struct frame *frame,
+		struct chunk *chunk, struct request_entry **ret_entry, const char **ret_why);
 /* Takes it out of its session's tables and counts. */
 void request_unlist(struct request_entry *entry);
 void request_free(struct request_entry *entry);
