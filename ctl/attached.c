@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/escapes.h"
 #include "ctl/job_client.h"
+#include "ctl/monotonic.h"
 #include "ctl/raw_terminal.h"
 #include "ctl/terminal.h"
 
@@ -45,14 +45,6 @@ struct attached {
 	const char *parting; /* what is said at the end; static, with one %s for the name and one
 			      * for the peer */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void finish(struct attached *attached, int status)
 {
@@ -174,7 +166,7 @@ static void on_link(void *arg, bool lost)
 	struct attached *attached = arg;
 
 	attached->is_lost = lost;
-	attached->lost_at = now_ms();
+	attached->lost_at = monotonic_ms();
 	if (!lost && attached->was_told_lost && attached->is_terminal)
 		attached->wants_redraw = true;
 	attached->was_told_lost = false;
@@ -441,7 +433,7 @@ static int poll_timeout(const struct attached *attached)
 
 	if (!attached->is_lost || attached->was_told_lost)
 		return timeout;
-	tell = (int)(attached->lost_at + TELL_MS - now_ms());
+	tell = (int)(attached->lost_at + TELL_MS - monotonic_ms());
 	if (tell < 0)
 		tell = 0;
 	return timeout < 0 || tell < timeout ? tell : timeout;
@@ -486,7 +478,7 @@ static void turn(struct attached *attached, int signals)
 	if (attached->is_over)
 		return;
 	if (attached->is_lost && !attached->was_told_lost &&
-	    now_ms() - attached->lost_at >= TELL_MS)
+	    monotonic_ms() - attached->lost_at >= TELL_MS)
 		tell_lost(attached);
 	if (attached->wants_redraw && attach_again(attached) < 0)
 		fail(attached, strerror(ENOMEM));

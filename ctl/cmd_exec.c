@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/command.h"
 #include "ctl/exec_command.h"
 #include "ctl/job_client.h"
+#include "ctl/monotonic.h"
 #include "ctl/output.h"
 #include "ctl/raw_terminal.h"
 #include "ctl/path_filter.h"
@@ -44,14 +44,6 @@ struct exec {
 	bool has_terminal; /* of ours, for a command that has one: keys go there as they are */
 	struct raw_terminal terminal;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void enter_raw(struct exec *exec)
 {
@@ -198,7 +190,7 @@ static void on_link(void *arg, bool lost)
 	struct exec *exec = arg;
 
 	exec->is_lost = lost;
-	exec->lost_at = now_ms();
+	exec->lost_at = monotonic_ms();
 	if (!lost && exec->was_told_lost)
 		context_say(exec->context, "loopsyctl: the link to %s is back",
 			    exec->command->peer);
@@ -245,7 +237,7 @@ static const struct remote_handler detaching = {.reply = on_detached};
 static void interrupt(struct exec *exec)
 {
 	struct args_job_detach args = {.job = job_client_number(exec->job)};
-	int64_t now = now_ms();
+	int64_t now = monotonic_ms();
 
 	if (now - exec->interrupted_at > LEAVE_MS)
 		exec->n_interrupts = 0;
@@ -349,7 +341,7 @@ static int poll_timeout(const struct exec *exec)
 
 	if (!exec->is_lost || exec->was_told_lost)
 		return timeout;
-	tell = (int)(exec->lost_at + TELL_MS - now_ms());
+	tell = (int)(exec->lost_at + TELL_MS - monotonic_ms());
 	if (tell < 0)
 		tell = 0;
 	return timeout < 0 || tell < timeout ? tell : timeout;
@@ -381,7 +373,7 @@ static void turn(struct exec *exec, int signals)
 		else if (r < 0)
 			exec->is_over = true;
 	}
-	if (exec->is_lost && !exec->was_told_lost && now_ms() - exec->lost_at >= TELL_MS)
+	if (exec->is_lost && !exec->was_told_lost && monotonic_ms() - exec->lost_at >= TELL_MS)
 		tell_lost(exec);
 	if (!exec->is_over)
 		job_client_turn(exec->job);

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "ctl/command.h"
 #include "ctl/exec_command.h"
 #include "ctl/fetch.h"
 #include "ctl/job_client.h"
 #include "ctl/job_list.h"
+#include "ctl/monotonic.h"
 #include "ctl/terminal.h"
 
 #define AGAIN_MS 1000
@@ -173,31 +173,23 @@ int cmd_jobs_run(struct context *context)
 
 /* --- wait ------------------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A link that is lost meanwhile is waited for. */
 static int wait_for(struct remote *remote, const char *peer, uint64_t job,
 		    struct result_job_wait *ret_result, const char **ret_reason)
 {
-	int64_t until = now_ms() + JOB_CLIENT_PATIENCE_MS;
+	int64_t until = monotonic_ms() + JOB_CLIENT_PATIENCE_MS;
 	struct args_job_wait args = {.job = job};
 	int r;
 
 	for (;;) {
-		int64_t asked = now_ms();
+		int64_t asked = monotonic_ms();
 
 		r = remote_ask(remote, peer, OP_JOB_WAIT, &args, ret_result, ret_reason);
 		if (r != -EHOSTDOWN && r != -ETIMEDOUT && r != -ESTALE && r != -ENOTCONN)
 			return r;
-		if (now_ms() - asked > AGAIN_MS)
-			until = now_ms() + JOB_CLIENT_PATIENCE_MS;
-		if (now_ms() > until)
+		if (monotonic_ms() - asked > AGAIN_MS)
+			until = monotonic_ms() + JOB_CLIENT_PATIENCE_MS;
+		if (monotonic_ms() > until)
 			return r;
 		poll(NULL, 0, AGAIN_MS);
 	}

@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl/command.h"
 #include "ctl/fetch.h"
 #include "ctl/job_list.h"
 #include "ctl/kv_text.h"
+#include "ctl/monotonic.h"
 #include "ctl/remote.h"
 #include "ctl/terminal.h"
 
@@ -42,14 +42,6 @@ struct watch {
 	bool is_over;
 	int status;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void finish(struct watch *watch, int status)
 {
@@ -150,7 +142,7 @@ static void lose(struct watched *watched, int error, const char *reason)
 		give_up(watched, error, reason);
 		return;
 	}
-	watched->retry_at = now_ms() + RETRY_MS;
+	watched->retry_at = monotonic_ms() + RETRY_MS;
 	if (!watched->was_set && !watched->was_away)
 		context_say(watched->watch->context, "loopsyctl: %s cannot be reached yet",
 			    watched->name);
@@ -198,7 +190,7 @@ static void ask(struct watched *watched)
 /* Asks those whose time has come; returns how long until the next one's (ms, -1: for ever). */
 static int ask_again(struct watch *watch)
 {
-	int64_t now = now_ms(), next = INT64_MAX;
+	int64_t now = monotonic_ms(), next = INT64_MAX;
 
 	for (size_t i = 0; i < watch->n; i++) {
 		struct watched *watched = &watch->all[i];

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
+#include "ctl/monotonic.h"
 #include "ctl/mounted.h"
 #include "ctl/remote.h"
 #include "ctl/target.h"
@@ -56,14 +57,6 @@ struct watch {
 	bool is_over;
 	int status;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void finish(struct watch *watch, int status)
 {
@@ -109,7 +102,7 @@ static void tell(struct watched *watched, const char *kind, unsigned index, stru
 		return;
 	if (watch->command) {
 		if (!watch->run_at)
-			watch->run_at = now_ms() + TOGETHER_MS;
+			watch->run_at = monotonic_ms() + TOGETHER_MS;
 		free(watch->last_path);
 		watch->last_path = path;
 		watch->last_kind = kind;
@@ -184,7 +177,7 @@ static void lose(struct watched *watched, int error, const char *reason)
 {
 	watched->call = NULL;
 	if (watched->was_set && is_of_the_link(error)) {
-		watched->retry_at = now_ms() + RETRY_MS;
+		watched->retry_at = monotonic_ms() + RETRY_MS;
 		return;
 	}
 	if (error == -ENOSPC)
@@ -277,7 +270,7 @@ static int timeout(const struct watch *watch)
 			at = watched->retry_at;
 	if (!at)
 		return -1;
-	left = at - now_ms();
+	left = at - monotonic_ms();
 	return left < 0 ? 0 : (int)left;
 }
 
@@ -296,7 +289,7 @@ static void turn(struct watch *watch, int signals)
 		context_fail(watch->context, "%s", why[0] ? why : "loopsyd here was stopped");
 		finish(watch, CONTEXT_FAILURE);
 	}
-	now = now_ms();
+	now = monotonic_ms();
 	for (struct watched *watched = watch->peers; watched; watched = watched->next)
 		if (watched->retry_at && watched->retry_at <= now && !watch->is_over)
 			ask(watched);

@@ -14,19 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl/job_client_private.h"
+#include "ctl/monotonic.h"
 
 #define RETRY_MS 300
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int job_client_new(struct remote *remote, const char *peer,
 		   const struct job_client_handler *handler, void *arg, struct job_client **ret_job)
@@ -84,7 +76,7 @@ static bool is_of_the_link(int error)
 
 static void lose(struct job_client *job, int error, const char *reason)
 {
-	int64_t now = now_ms();
+	int64_t now = monotonic_ms();
 
 	job->call = NULL;
 	if (!job->is_lost) {
@@ -279,7 +271,7 @@ int job_client_attach(struct job_client *job, const struct args_job_attach *args
 
 int job_client_timeout(const struct job_client *job)
 {
-	int64_t left = job->retry_at - now_ms();
+	int64_t left = job->retry_at - monotonic_ms();
 
 	if (job->state != JOB_CLIENT_LOST)
 		return -1;

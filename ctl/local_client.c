@@ -6,20 +6,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "ctl/monotonic.h"
 #include "proto/errors.h"
 
 #define READ_SIZE (256 * 1024) /* what a socket may hold */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int local_client_new(const char *path, struct local_client **ret_client)
 {
@@ -72,13 +64,13 @@ void local_client_set_interrupt(struct local_client *client, int fd)
 
 int local_client_wait(const struct local_client *client, short events, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	/* poll passes over a descriptor of -1. */
 	struct pollfd fds[2] = {{.fd = client->fd, .events = events},
 				{.fd = client->interrupt_fd, .events = POLLIN}};
 
 	for (;;) {
-		int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+		int64_t left = deadline < 0 ? -1 : deadline - monotonic_ms();
 		int r = poll(fds, 2, deadline >= 0 && left < 0 ? 0 : (int)left);
 
 		if (r > 0)
@@ -96,7 +88,7 @@ int local_client_send(struct local_client *client, uint16_t op_number, const voi
 	const struct op *op = op_find(&ops_ctl, op_number);
 	struct frame frame = {.kind = FRAME_REQUEST, .id = client->last_id + 1, .op = op_number};
 	struct buffer buffer = {.limit = FRAME_LENGTH_SIZE + FRAME_MAX};
-	int64_t deadline = now_ms() + LOCAL_CLIENT_TIMEOUT_MS, left;
+	int64_t deadline = monotonic_ms() + LOCAL_CLIENT_TIMEOUT_MS, left;
 	size_t sent = 0;
 	int r = op ? frame_encode(&frame, op->args, args, &buffer, NULL) : -EINVAL;
 
@@ -109,7 +101,7 @@ int local_client_send(struct local_client *client, uint16_t op_number, const voi
 			r = -ECONNRESET;
 		else if (errno != EAGAIN && errno != EINTR)
 			r = -errno;
-		else if ((left = deadline - now_ms()) <= 0)
+		else if ((left = deadline - monotonic_ms()) <= 0)
 			r = -ETIMEDOUT;
 		else
 			r = local_client_wait(client, POLLOUT, (int)left);
@@ -187,7 +179,7 @@ int local_client_fill(struct local_client *client)
 
 int local_client_receive(struct local_client *client, int timeout_ms, struct frame *ret_frame)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms, left = -1;
+	int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms, left = -1;
 
 	for (;;) {
 		int r = local_client_take(client, ret_frame);
@@ -196,7 +188,7 @@ int local_client_receive(struct local_client *client, int timeout_ms, struct fra
 			return r < 0 ? r : 0;
 		r = local_client_fill(client);
 		if (r == -EAGAIN) {
-			if (deadline >= 0 && (left = deadline - now_ms()) < 0)
+			if (deadline >= 0 && (left = deadline - monotonic_ms()) < 0)
 				left = 0;
 			r = local_client_wait(client, POLLIN, (int)left);
 		}

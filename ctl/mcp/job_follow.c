@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "ctl/mcp/mcp_text.h"
+#include "ctl/monotonic.h"
 
 #define PROGRESS_MS   1000
 #define KILL_MS       800 /* for a cancelled job to be told */
@@ -30,14 +30,6 @@ struct follow {
 	int error;
 	int64_t began;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int job_followed_init(struct job_followed *followed, size_t max)
 {
@@ -154,7 +146,7 @@ static int turn(struct follow *follow, int64_t timeout_ms, bool heeds_cancel)
 static void tell_progress(struct follow *follow)
 {
 	char message[160];
-	double seconds = (double)(now_ms() - follow->began) / 1000;
+	double seconds = (double)(monotonic_ms() - follow->began) / 1000;
 
 	snprintf(message, sizeof(message), "%s on %s: running for %.0f s, %llu bytes of output",
 		 follow->followed->name, remote_place(follow->peer), seconds,
@@ -169,7 +161,7 @@ static int wait_for_end(struct follow *follow, int wait_ms)
 	int r = 0;
 
 	while (r == 0 && !follow->has_ended && !follow->is_closed && follow->error == 0) {
-		int64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
+		int64_t now = monotonic_ms(), left = deadline > now ? deadline - now : 0;
 
 		/* That it was started is waited for in any case. */
 		if (follow->has_started && left == 0)
@@ -195,20 +187,20 @@ static void on_answered(void *arg, const struct remote_reply *reply)
 static void kill_job(struct follow *follow)
 {
 	static const struct remote_handler answered = {.reply = on_answered};
-	int64_t deadline = now_ms() + KILL_MS;
+	int64_t deadline = monotonic_ms() + KILL_MS;
 	struct args_job_signal args = {.signal = SIGTERM, .kill_after_ms = KILL_AFTER_MS};
 	struct remote_call *asked = NULL;
 
-	while (!follow->has_started && !follow->is_closed && now_ms() < deadline)
-		if (turn(follow, deadline - now_ms(), false) < 0)
+	while (!follow->has_started && !follow->is_closed && monotonic_ms() < deadline)
+		if (turn(follow, deadline - monotonic_ms(), false) < 0)
 			return;
 	args.job = job_client_number(follow->job);
 	if (!follow->has_started || follow->has_ended ||
 	    remote_call(follow->remote, follow->peer, OP_JOB_SIGNAL, &args, &answered, follow,
 			&asked) < 0)
 		return;
-	while (!follow->was_answered && now_ms() < deadline)
-		if (turn(follow, deadline - now_ms(), false) < 0)
+	while (!follow->was_answered && monotonic_ms() < deadline)
+		if (turn(follow, deadline - monotonic_ms(), false) < 0)
 			return;
 	if (!follow->was_answered)
 		remote_cancel(asked);
@@ -230,8 +222,11 @@ static int finish(struct follow *follow, int r, bool is_ours)
 static int follow_begin(struct follow *follow, struct mcp_call *call, struct remote *remote,
 			const char *peer, struct job_followed *followed)
 {
-	*follow = (struct follow){
-	    .call = call, .remote = remote, .peer = peer, .followed = followed, .began = now_ms()};
+	*follow = (struct follow){.call = call,
+				  .remote = remote,
+				  .peer = peer,
+				  .followed = followed,
+				  .began = monotonic_ms()};
 	followed->next = followed->offset;
 	return job_client_new(remote, peer, &handler, follow, &follow->job);
 }

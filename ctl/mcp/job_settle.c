@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl/mcp/terminal_keys.h"
+#include "ctl/monotonic.h"
 
 #define QUIET_MS 250   /* without output: it rests */
 #define FIRST_MS 500   /* … and without any at all, after a key */
@@ -28,14 +28,6 @@ struct settle {
 	char reason[OPS_CTL_TEXT_MAX + 1];
 	int64_t last_ms; /* when output came */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- what comes ------------------------------------------------------------------------------- */
 
@@ -74,7 +66,7 @@ static void on_data(void *arg, unsigned channel, struct bytes data)
 	settle->screen_left -= n;
 	if (data.size > n) {
 		settle->has_output = true;
-		settle->last_ms = now_ms();
+		settle->last_ms = monotonic_ms();
 	}
 }
 
@@ -150,7 +142,7 @@ static int type(struct settle *settle, const char *peer, uint64_t job,
 {
 	static const struct remote_handler handler = {.reply = on_written};
 	struct args_job_write args = {.job = job, .offset = OPS_ANY};
-	int64_t deadline = now_ms() + TAKE_MS;
+	int64_t deadline = monotonic_ms() + TAKE_MS;
 	struct remote_call *writing = NULL;
 	struct buffer bytes = {0};
 	int r = make_bytes(settle, typed, &bytes, ret_reason);
@@ -160,8 +152,8 @@ static int type(struct settle *settle, const char *peer, uint64_t job,
 		r = remote_call(settle->remote, peer, OP_JOB_WRITE, &args, &handler, settle,
 				&writing);
 	buffer_deinit(&bytes);
-	while (r == 0 && !settle->was_written && now_ms() < deadline)
-		r = turn(settle, deadline - now_ms());
+	while (r == 0 && !settle->was_written && monotonic_ms() < deadline)
+		r = turn(settle, deadline - monotonic_ms());
 	if (writing && !settle->was_written)
 		remote_cancel(writing);
 	return r == 0 && !settle->was_written ? -EAGAIN : r;
@@ -170,16 +162,16 @@ static int type(struct settle *settle, const char *peer, uint64_t job,
 /* A program that was just started has something to show, sooner or later. */
 static int rest(struct settle *settle, int wait_ms, int first_ms)
 {
-	int64_t begin = now_ms(), deadline = begin + wait_ms;
+	int64_t begin = monotonic_ms(), deadline = begin + wait_ms;
 	int r = 0;
 
 	while (r == 0 && !settle->is_over) {
 		int64_t calm = settle->has_output ? settle->last_ms + QUIET_MS : begin + first_ms;
 		int64_t until = calm < deadline ? calm : deadline;
 
-		if (now_ms() >= until)
+		if (monotonic_ms() >= until)
 			break;
-		r = turn(settle, until - now_ms());
+		r = turn(settle, until - monotonic_ms());
 	}
 	return r;
 }

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/mcp/mcp_method.h"
 #include "ctl/mcp/mcp_subscriptions.h"
 #include "ctl/mcp/rpc.h"
+#include "ctl/monotonic.h"
 
 #define READ_SIZE    (64 * 1024)
 #define BATCH_MAX    64
@@ -364,23 +364,15 @@ static int turn(struct mcp_server *server, int timeout_ms, bool reads)
 	return r == -ENODATA ? 1 : r;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The client reads what it is still to have, if it does so soon. */
 static void send_last(struct mcp_server *server)
 {
-	int64_t end = now_ms() + LAST_LINE_MS;
+	int64_t end = monotonic_ms() + LAST_LINE_MS;
 
 	if (send_outgoing(server) < 0)
 		return;
-	while (output_pending(&server->output) > 0 && now_ms() < end)
-		if (turn(server, (int)(end - now_ms()), false) != 0)
+	while (output_pending(&server->output) > 0 && monotonic_ms() < end)
+		if (turn(server, (int)(end - monotonic_ms()), false) != 0)
 			return;
 }
 

@@ -9,13 +9,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/fetch.h"
 #include "ctl/mcp/mcp_server.h"
 #include "ctl/mcp/rpc.h"
 #include "ctl/mcp/subscription.h"
+#include "ctl/monotonic.h"
 #include "proto/ops_kv.h"
 
 #define RETRY_MS 500   /* after a stream broke, or could not be had */
@@ -31,14 +31,6 @@ struct watcher {
 	char *peers, *status; /* as they were when they were looked at last; NULL: never */
 	int64_t look_at, connect_at;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_stream(const struct subscription *subscription)
 {
@@ -100,7 +92,7 @@ static void lose(struct subscription *subscription, int error)
 	bool allowed = error != -EACCES && error != -EPERM && error != -EINVAL && error != -ENOSPC;
 
 	subscription->call = NULL;
-	subscription->retry_at = now_ms() + (allowed ? RETRY_MS : AGAIN_MS);
+	subscription->retry_at = monotonic_ms() + (allowed ? RETRY_MS : AGAIN_MS);
 	set(subscription);
 }
 
@@ -170,7 +162,7 @@ static void ask(struct watcher *watcher, struct subscription *subscription)
 
 	if (r < 0) {
 		subscription->call = NULL;
-		subscription->retry_at = now_ms() + RETRY_MS;
+		subscription->retry_at = monotonic_ms() + RETRY_MS;
 	}
 }
 
@@ -240,7 +232,7 @@ static int look(struct watcher *watcher)
 	}
 	pthread_cond_broadcast(&all->changed);
 	pthread_mutex_unlock(&all->lock);
-	watcher->look_at = now_ms() + LOOK_MS;
+	watcher->look_at = monotonic_ms() + LOOK_MS;
 	return 0;
 }
 
@@ -253,7 +245,7 @@ static void disconnect(struct watcher *watcher)
 
 	watcher->remote = remote_free(watcher->remote);
 	watcher->control = remote_free(watcher->control);
-	watcher->connect_at = now_ms() + RETRY_MS;
+	watcher->connect_at = monotonic_ms() + RETRY_MS;
 	pthread_mutex_lock(&all->lock);
 	for (struct subscription *at = all->list; at; at = at->next) {
 		at->call = NULL;
@@ -326,7 +318,7 @@ static void connect_both(struct watcher *watcher)
 static int64_t renew(struct watcher *watcher)
 {
 	struct mcp_subscriptions *all = watcher->all;
-	int64_t now = now_ms(), next = INT64_MAX;
+	int64_t now = monotonic_ms(), next = INT64_MAX;
 
 	pthread_mutex_lock(&all->lock);
 	for (struct subscription **link = &all->list, *at; (at = *link);) {
@@ -362,7 +354,7 @@ static int64_t renew(struct watcher *watcher)
 static int64_t tell(struct watcher *watcher)
 {
 	struct mcp_subscriptions *all = watcher->all;
-	int64_t now = now_ms(), next = INT64_MAX;
+	int64_t now = monotonic_ms(), next = INT64_MAX;
 
 	pthread_mutex_lock(&all->lock);
 	for (struct subscription *at = all->list; at; at = at->next) {
@@ -395,7 +387,7 @@ static bool turn(struct watcher *watcher)
 	struct pollfd fds[3] = {{.fd = watcher->all->stop_fd, .events = POLLIN},
 				{.fd = watcher->all->wake_fd, .events = POLLIN},
 				{.fd = -1}};
-	int64_t next = renew(watcher), told = tell(watcher), now = now_ms();
+	int64_t next = renew(watcher), told = tell(watcher), now = monotonic_ms();
 	uint64_t count;
 	int r = 0;
 
@@ -410,11 +402,11 @@ static bool turn(struct watcher *watcher)
 		watcher->look_at = 0; /* for the new ones */
 	if (fds[2].revents)
 		r = remote_turn(watcher->remote);
-	if (r == 0 && watcher->remote && watcher->look_at <= now_ms())
+	if (r == 0 && watcher->remote && watcher->look_at <= monotonic_ms())
 		r = look(watcher);
 	if (r < 0)
 		meet_error(watcher, r);
-	else if (!watcher->remote && watcher->connect_at <= now_ms())
+	else if (!watcher->remote && watcher->connect_at <= monotonic_ms())
 		connect_both(watcher);
 	return true;
 }
