@@ -3,17 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/log.h"
-
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "daemon/wall_clock.h"
 
 struct paired *paired_find_name(struct daemon *daemon, const char *name)
 {
@@ -80,7 +72,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void note_gone(struct paired *paired)
 {
 	if (paired->is_linked && paired_is_up(paired)) {
-		paired->record.last_seen_ms = wall_ms();
+		paired->record.last_seen_ms = wall_clock_ms();
 		save(paired);
 	}
 	paired->is_linked = false;
@@ -125,7 +117,7 @@ int paired_enter(struct daemon *daemon, const struct store_peer *record)
 	const char *addresses[STORE_ADDRESSES_MAX];
 	struct paired *paired = calloc(1, sizeof(*paired)), **at = &daemon->paired;
 	bool pending = record->state == STORE_PEER_PENDING;
-	int64_t left = record->pending_until_ms - wall_ms();
+	int64_t left = record->pending_until_ms - wall_clock_ms();
 	struct net_peer_options options = {
 	    .fingerprint = record->fingerprint,
 	    .name = record->name,
@@ -164,7 +156,7 @@ int paired_load(struct daemon *daemon, struct failure *failure)
 {
 	struct store_peer *peers;
 	size_t n;
-	int error = store_load_peers(daemon->store, wall_ms(), &peers, &n);
+	int error = store_load_peers(daemon->store, wall_clock_ms(), &peers, &n);
 
 	if (error < 0)
 		return failure_set(failure, error, "cannot read the peers: %s", strerror(-error));
@@ -284,7 +276,7 @@ static void on_proved(void *arg, struct net_peer *peer)
 	struct daemon *daemon = arg;
 	struct paired *paired = net_peer_data(peer);
 
-	paired->record.last_seen_ms = wall_ms();
+	paired->record.last_seen_ms = wall_clock_ms();
 	if (!paired_is_up(paired)) {
 		uv_timer_stop(&paired->pending);
 		paired->record.state = STORE_PEER_PAIRED;

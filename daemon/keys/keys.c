@@ -10,12 +10,12 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/api_key.h"
 #include "daemon/log.h"
 #include "daemon/permissions.h"
 #include "daemon/store_thread.h"
+#include "daemon/wall_clock.h"
 #include "proto/ops_ctl.h"
 
 #define USE_STEP_MS 60000 /* how exact the store knows when a key was used */
@@ -32,14 +32,6 @@ struct keys {
 	void (*closed)(void *data);
 	void *closed_data;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int hash_text(const char *text, uint8_t ret_hash[KEY_HASH_SIZE])
 {
@@ -205,7 +197,7 @@ static struct change *change_new(struct keys *keys, const char *name)
 	if (!change)
 		return NULL;
 	change->keys = keys;
-	change->row.created_ms = now_ms();
+	change->row.created_ms = wall_clock_ms();
 	snprintf(change->row.name, sizeof(change->row.name), "%s", name);
 	return change;
 }
@@ -254,7 +246,7 @@ static void use(struct keys *keys, struct key *key)
 {
 	struct change *change;
 
-	key->row.used_ms = now_ms();
+	key->row.used_ms = wall_clock_ms();
 	/* A clock that was set back counts as long ago. */
 	if (key == keys->own || (key->row.used_ms >= key->written_ms &&
 				 key->row.used_ms - key->written_ms < USE_STEP_MS))

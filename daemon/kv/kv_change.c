@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/kv/kv_private.h"
+#include "daemon/wall_clock.h"
 
 #define NAME_MAX_SIZE 256
 
@@ -55,7 +56,7 @@ static int run(struct store_request *request, sqlite3 *db)
 	const struct args_kv_rename *rename = args;
 	struct kv *kv = changing->kv;
 	const struct args_kv_del *del = args;
-	int64_t now_ns = kv_now_ns();
+	int64_t now_ns = wall_clock_ns();
 
 	kv->changing.db = db;
 	switch (changing->request->op->number) {
@@ -107,7 +108,7 @@ static void tell(const struct kv_changing *changing, const struct kv_meta *meta)
 
 static void answer(struct kv_changing *changing, const struct kv_meta *meta)
 {
-	struct kv_entry entry = kv_sql_entry(meta, kv_now_ns());
+	struct kv_entry entry = kv_sql_entry(meta, wall_clock_ns());
 
 	switch (changing->request->op->number) {
 	case OP_KV_SET:

@@ -8,6 +8,7 @@
 
 #include "daemon/kv/kv_private.h"
 #include "daemon/log.h"
+#include "daemon/wall_clock.h"
 
 #define AT_ONCE  64 /* in one transaction's request */
 #define LONGEST  60000
@@ -32,7 +33,7 @@ void kv_expiry_arm(struct kv *kv)
 		uv_timer_stop(&kv->expiry);
 		return;
 	}
-	left_ms = (kv->expires_ns - kv_now_ns()) / 1000000 + AFTER;
+	left_ms = (kv->expires_ns - wall_clock_ns()) / 1000000 + AFTER;
 	if (left_ms < 0)
 		left_ms = 0;
 	uv_timer_start(&kv->expiry, kv_expiry_on_timer,
@@ -43,7 +44,7 @@ static int run(struct store_request *request, sqlite3 *db)
 {
 	struct expiring *expiring = (struct expiring *)request;
 	struct kv_sql *sql = &expiring->kv->changing;
-	int64_t now_ns = kv_now_ns();
+	int64_t now_ns = wall_clock_ns();
 	struct kv_changes changes;
 	int r = 0;
 
@@ -79,7 +80,7 @@ void kv_expiry_on_timer(uv_timer_t *timer)
 	struct kv *kv = timer->data;
 	struct expiring *expiring;
 
-	if (kv->expires_ns > kv_now_ns()) {
+	if (kv->expires_ns > wall_clock_ns()) {
 		kv_expiry_arm(kv);
 		return;
 	}

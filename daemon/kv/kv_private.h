@@ -43,8 +43,6 @@ struct kv_guest {
 	struct kv_stages waiting; /* first parts that there was no room for */
 };
 
-int64_t kv_now_ns(void);
-
 /* A request has left for a thread, or is back. With the last one back, what waits for it goes on.
  */
 void kv_hold(struct kv *kv);

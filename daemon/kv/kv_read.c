@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/kv/kv_private.h"
+#include "daemon/wall_clock.h"
 
 #define PAGE_SIZE (96 * 1024) /* bytes of entries: with one more it still fits a frame */
 
@@ -157,7 +158,7 @@ static int run(struct store_request *request, sqlite3 *db)
 	const struct args_kv_stat *stat = reading->request->args;
 	const struct args_kv_get *get = reading->request->args;
 	struct kv_sql *sql = &reading->kv->reading;
-	int64_t now_ns = kv_now_ns();
+	int64_t now_ns = wall_clock_ns();
 
 	sql->db = db;
 	switch (reading->request->op->number) {
@@ -179,7 +180,7 @@ static void answer(struct kv_reading *reading)
 
 	switch (reading->request->op->number) {
 	case OP_KV_GET:
-		entry = kv_sql_entry(&reading->meta, kv_now_ns());
+		entry = kv_sql_entry(&reading->meta, wall_clock_ns());
 		get = (struct result_kv_get){.entry = entry};
 		if (reading->meta.size > OPS_IO_MAX) {
 			reply_stream(reading, &get);
@@ -190,7 +191,7 @@ static void answer(struct kv_reading *reading)
 		reading->value = NULL;
 		break;
 	case OP_KV_STAT:
-		entry = kv_sql_entry(&reading->meta, kv_now_ns());
+		entry = kv_sql_entry(&reading->meta, wall_clock_ns());
 		request_reply(reading->request, &(struct result_kv_stat){.entry = entry}, NULL,
 			      NULL);
 		break;

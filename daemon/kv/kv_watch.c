@@ -8,6 +8,7 @@
 
 #include "daemon/kv/kv_private.h"
 #include "daemon/log.h"
+#include "daemon/wall_clock.h"
 
 #define FRAME_SIZE (64 * 1024) /* of changes in one frame */
 #define CHANGE_MAX 1024        /* encoded: a key, and little else */
@@ -65,7 +66,7 @@ static int append_lost(struct kv_watcher *watcher, struct buffer *buffer)
 static int fill(struct kv_watcher *watcher, struct buffer *buffer, size_t room)
 {
 	struct kv_log *log = &watcher->kv->log;
-	int64_t now_ns = kv_now_ns();
+	int64_t now_ns = wall_clock_ns();
 	struct kv_meta meta;
 	int r = 0;
 

@@ -16,6 +16,7 @@
 
 #include "daemon/log.h"
 #include "daemon/msg/msg_private.h"
+#include "daemon/wall_clock.h"
 
 #define PRUNE_NS    3600000000000ll
 #define EXPIRE_MS   86400000ll /* the timer looks at the clock so often at least: it may be set */
@@ -92,7 +93,7 @@ static int run_expire(struct store_request *request, sqlite3 *db)
 {
 	struct expiring *expiring = (struct expiring *)request;
 	struct msg *msg = expiring->msg;
-	int64_t now_ns = msg_now_ns();
+	int64_t now_ns = wall_clock_ns();
 	int r;
 
 	msg->sql.db = db;
@@ -110,7 +111,7 @@ static void on_expired(struct store_request *request, int status)
 	msg->is_expiring = false;
 	if (status < 0) {
 		log_warning("msg", "op=expire error=%s", strerror(-status));
-		expiring->next_ns = msg_now_ns() + 60 * 1000 * NS_PER_MS;
+		expiring->next_ns = wall_clock_ns() + 60 * 1000 * NS_PER_MS;
 	} else {
 		msg_events_tell_all(msg, MSG_EVENT_EXPIRED, &expiring->changed);
 	}
@@ -147,7 +148,7 @@ static void expire(struct msg *msg, int64_t now_ns)
 static void on_timer(uv_timer_t *timer)
 {
 	struct msg *msg = timer->data;
-	int64_t now_ns = msg_now_ns();
+	int64_t now_ns = wall_clock_ns();
 
 	if ((msg->expires_ns && msg->expires_ns <= now_ns) || msg->prune_ns <= now_ns)
 		expire(msg, now_ns);
@@ -160,7 +161,7 @@ static void on_timer(uv_timer_t *timer)
 void msg_arm(struct msg *msg)
 {
 	uint64_t retry = msg_deliver_retry(msg), now = uv_now(msg->options.loop);
-	int64_t now_ns = msg_now_ns(), left = EXPIRE_MS;
+	int64_t now_ns = wall_clock_ns(), left = EXPIRE_MS;
 	int64_t at_ns = msg->prune_ns;
 
 	if (msg->is_closing || uv_is_closing((uv_handle_t *)&msg->timer))
@@ -267,7 +268,7 @@ int msg_new(const struct msg_options *options, struct msg **ret_msg)
 	    .arg = msg,
 	};
 	msg_send_left(msg);
-	expire(msg, msg_now_ns());
+	expire(msg, wall_clock_ns());
 	msg_arm(msg);
 	*ret_msg = msg;
 	return 0;

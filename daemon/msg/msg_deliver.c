@@ -25,6 +25,7 @@
 
 #include "daemon/log.h"
 #include "daemon/msg/msg_private.h"
+#include "daemon/wall_clock.h"
 #include "proto/errors.h"
 
 #define RETRY_MIN_MS 100
@@ -125,7 +126,7 @@ static int run_stored(struct msg_peer *peer, struct msg_sql *sql)
 	int r = 0;
 
 	if (peer->has_stored)
-		r = msg_sql_stored(sql, peer->id, peer->stored, msg_now_ns(), &peer->changed);
+		r = msg_sql_stored(sql, peer->id, peer->stored, wall_clock_ns(), &peer->changed);
 	for (size_t i = 0; r == 0 && i < peer->n_read; i++)
 		r = msg_sql_drop_receipt(sql, peer->receipts[i].id);
 	return r;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/msg/msg_private.h"
+#include "daemon/wall_clock.h"
 
 #define QUEUED_MAX (256 * 1024) /* for one that does not listen */
 
@@ -105,7 +106,7 @@ void msg_events_tell(struct msg *msg, enum msg_event_kind kind, const struct msg
 	    .kind = kind,
 	    .id = {(const uint8_t *)row->id, strlen(row->id)},
 	    .type = row->type,
-	    .time = msg_time(msg_now_ns()),
+	    .time = msg_time(wall_clock_ns()),
 	};
 
 	if (!name)

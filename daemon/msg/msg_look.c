@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/msg/msg_private.h"
+#include "daemon/wall_clock.h"
 
 #define LIST_BYTES (176 * 1024) /* fits into one call of loopsyctl */
 
@@ -51,7 +52,7 @@ static int run_ack(struct looking *looking, struct msg_sql *sql)
 {
 	const struct args_msg_ack *args = looking->request->args;
 	struct list ids = args->ids;
-	int64_t now_ns = msg_now_ns();
+	int64_t now_ns = wall_clock_ns();
 	struct msg_id id;
 	int r = 0;
 

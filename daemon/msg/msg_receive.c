@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/msg/msg_private.h"
+#include "daemon/wall_clock.h"
 #include "proto/cursor.h"
 #include "proto/errors.h"
 
@@ -137,7 +138,7 @@ static int add_row(struct receiving *receiving, const struct msg_part *part, str
 	strcpy(row->peer, receiving->peer);
 	row->type = part->type;
 	row->sent_ns = msg_time_ns(part->ts);
-	row->delivered_ns = msg_now_ns();
+	row->delivered_ns = wall_clock_ns();
 	row->body = body;
 	row->size = body.size;
 	row->owned = owned;
@@ -231,7 +232,7 @@ static int run_read(struct store_request *request, sqlite3 *db)
 	const struct args_msg_read *args = reading->request->args;
 	struct list receipts = args->receipts;
 	struct msg *msg = reading->msg;
-	int64_t now_ns = msg_now_ns();
+	int64_t now_ns = wall_clock_ns();
 	struct msg_receipt receipt;
 	int r = 0;
 

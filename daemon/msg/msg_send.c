@@ -6,6 +6,7 @@
 
 #include "daemon/log.h"
 #include "daemon/msg/msg_private.h"
+#include "daemon/wall_clock.h"
 #include "proto/cursor.h"
 
 #define NS_PER_MS 1000000ll
@@ -75,7 +76,7 @@ static int add_row(struct msg_sending *sending, const char *peer, int64_t now_ns
 
 static int add_each(void *arg, const char *id)
 {
-	return add_row(arg, id, msg_now_ns());
+	return add_row(arg, id, wall_clock_ns());
 }
 
 /* A row for that peer, or for each if the name is empty. */
@@ -99,7 +100,7 @@ static int address(struct msg_sending *sending, struct bytes peer)
 		return -ENOENT;
 	if (!sending->is_stored && options->is_refused(options->arg, id))
 		return -EACCES;
-	return add_row(sending, id, msg_now_ns());
+	return add_row(sending, id, wall_clock_ns());
 }
 
 static void describe(struct msg_sending *sending, const struct args_msg_send *args)
@@ -437,7 +438,7 @@ static int run_left(struct store_request *request, sqlite3 *db)
 		r = msg_sql_take_draft(&msg->sql, msg->left_last, row);
 	if (r < 0)
 		return r;
-	row->sent_ns = msg_now_ns();
+	row->sent_ns = wall_clock_ns();
 	row->expires_ns = row->sent_ns + (int64_t)msg->options.ttl_ms * NS_PER_MS;
 	r = make_id(row->sent_ns, row->id);
 	return r < 0 ? r : msg_sql_send(&msg->sql, row, &msg->limits);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/store_thread.h"
 
@@ -73,14 +72,6 @@ static const char *const texts[MSG_N_STATEMENTS] = {
     [MSG_LIST_IN_PEER] = "SELECT " IN_COLUMNS ", body FROM msg_in"
 			 " WHERE peer = ?2 AND number > ?1 ORDER BY number",
 };
-
-int64_t msg_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 bool msg_id_is_valid(struct bytes id)
 {

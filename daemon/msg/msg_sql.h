@@ -54,7 +54,6 @@ struct msg_receipt_row {
 	int64_t read_ns;
 };
 
-int64_t msg_now_ns(void);
 /* 1 to OPS_MSG_ID_MAX of [0-9a-z]. */
 bool msg_id_is_valid(struct bytes id);
 
