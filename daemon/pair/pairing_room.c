@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "daemon/log.h"
+#include "daemon/pair/pairing_request.h"
 #include "daemon/permissions.h"
+#include "daemon/wall_clock.h"
 #include "proto/pairing.h"
 
-#define TTL_DEFAULT_S 120
-#define MESSAGE_MS    10000  /* until the other end's next message, before the code is shown */
-#define PENDING_MS    120000 /* until the first hello */
+#define MESSAGE_MS 10000  /* until the other end's next message, before the code is shown */
+#define PENDING_MS 120000 /* until the first hello */
 
 /* An attempt: a stream and what was said on it. One at a time. */
 struct attempt {
@@ -32,10 +33,8 @@ struct pairing_room {
 	struct control_call *call; /* who runs `loopsyctl pair`; NULL: nobody */
 	uint64_t connection;
 	bool initiator;
-	bool done; /* both sides have stored it: only the hello is missing */
-	uint16_t allow;
-	char name[PEER_NAME_MAX + 1];             /* --name, or "" */
-	char address[STORE_ADDRESS_TEXT_MAX + 1]; /* dialled */
+	bool done;                      /* both sides have stored it: only the hello is missing */
+	struct pairing_request request; /* what the user wants */
 	struct attempt *attempt;
 	unsigned n_storing;  /* answers of the store to come */
 	unsigned generation; /* of the attempt, so that a late answer of the store is known */
@@ -45,14 +44,6 @@ struct storing {
 	struct pairing_room *room;
 	unsigned generation;
 };
-
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- the end of attempts and windows ---------------------------------------------------------- */
 
@@ -84,8 +75,8 @@ static void window_close(struct pairing_room *room)
 static void window_fail(struct pairing_room *room, int error, const char *text)
 {
 	struct control_call *call = room->call;
-	const char *peer =
-	    room->attempt && room->attempt->asked ? room->attempt->peer.name : room->address;
+	const char *peer = room->attempt && room->attempt->asked ? room->attempt->peer.name
+								 : room->request.address;
 
 	log_warning("pair", "outcome=failed peer=%s reason=%s", LOG_VALUE(peer), LOG_VALUE(text));
 	room->config.host->audit(room->config.arg, peer, "failed", text);
@@ -130,19 +121,19 @@ static void describe_peer(struct pairing_room *room, struct attempt *attempt)
 	identity_fingerprint_id(peer->fingerprint, peer->id);
 	snprintf(peer->remote_name, sizeof(peer->remote_name), "%s", party->name);
 	known = room->config.host->known(room->config.arg, peer->fingerprint);
-	if (known && !room->name[0])
+	if (known && !room->request.name[0])
 		snprintf(peer->name, sizeof(peer->name), "%s", known->name);
 	else
-		room->config.host->choose_name(room->config.arg,
-					       room->name[0] ? room->name : party->name,
-					       peer->fingerprint, peer->name);
-	peer->permissions = room->allow;
+		room->config.host->choose_name(
+		    room->config.arg, room->request.name[0] ? room->request.name : party->name,
+		    peer->fingerprint, peer->name);
+	peer->permissions = room->request.allow;
 	peer->state = STORE_PEER_PENDING;
-	peer->added_ms = wall_ms();
+	peer->added_ms = wall_clock_ms();
 	peer->pending_until_ms = peer->added_ms + PENDING_MS;
 	if (room->initiator) {
 		snprintf(peer->addresses[0].text, sizeof(peer->addresses[0].text), "%s",
-			 room->address);
+			 room->request.address);
 		peer->addresses[0].manual = true;
 		peer->n_addresses = 1;
 	}
@@ -156,7 +147,7 @@ static bool refuse_namesake(struct pairing_room *room, struct attempt *attempt)
 	char theirs[IDENTITY_FINGERPRINT_TEXT], known[IDENTITY_FINGERPRINT_TEXT];
 	char text[512], quoted[LOG_VALUE_MAX];
 
-	if (room->name[0])
+	if (room->request.name[0])
 		return false;
 	namesake =
 	    room->config.host->namesake(room->config.arg, peer->remote_name, peer->fingerprint);
@@ -192,7 +183,7 @@ static void ask(struct pairing_room *room)
 	    .id = control_text(attempt->peer.id),
 	    .fingerprint = control_text(fingerprint),
 	    .address = control_text(pair_stream_address(attempt->stream)),
-	    .permissions = control_text(permissions_print(room->allow, permissions)),
+	    .permissions = control_text(permissions_print(room->request.allow, permissions)),
 	};
 	control_event(room->call, OP_CTL_PAIR_CODE, &event);
 }
@@ -281,7 +272,7 @@ static void failed(struct pairing_room *room)
 	if (reason == PAIRING_REASON_CLOSED)
 		snprintf(text, sizeof(text),
 			 "nobody is pairing at %s now: run 'loopsyctl pair' there first",
-			 room->address);
+			 room->request.address);
 	if (reason == PAIRING_REASON_REJECTED)
 		snprintf(text, sizeof(text), "%s said no to the code",
 			 by_peer ? "the other side" : "this side");
@@ -380,7 +371,7 @@ static void on_stream_closed(void *arg, int error, const char *why)
 		act(room, pairing_lost(attempt->pairing));
 		return;
 	}
-	snprintf(text, sizeof(text), "cannot pair at %s: %s%s", room->address, why,
+	snprintf(text, sizeof(text), "cannot pair at %s: %s%s", room->request.address, why,
 		 error == -ECONNRESET ? ": is 'loopsyctl pair' running there?" : "");
 	window_fail(room, error, text);
 }
@@ -471,28 +462,18 @@ static void tell_waiting(struct pairing_room *room, uint64_t ttl_s)
 	buffer_deinit(&elements);
 }
 
-/* The text of a field as a string; false if it does not fit. */
-static bool copy_text(struct bytes text, char *buffer, size_t size)
-{
-	if (text.size >= size)
-		return false;
-	memcpy(buffer, text.data, text.size);
-	buffer[text.size] = '\0';
-	return true;
-}
-
 static void dial(struct pairing_room *room)
 {
 	int error;
 
 	room->attempt = calloc(1, sizeof(*room->attempt));
-	error = room->attempt ? pair_stream_dial(room->config.net, room->address, &stream_handler,
-						 room, &room->attempt->stream)
+	error = room->attempt ? pair_stream_dial(room->config.net, room->request.address,
+						 &stream_handler, room, &room->attempt->stream)
 			      : -ENOMEM;
 	if (error < 0) {
 		char text[STORE_ADDRESS_TEXT_MAX + 64];
 
-		snprintf(text, sizeof(text), "cannot dial '%s': %s", room->address,
+		snprintf(text, sizeof(text), "cannot dial '%s': %s", room->request.address,
 			 strerror(-error));
 		window_fail(room, error, text);
 	}
@@ -501,52 +482,29 @@ static void dial(struct pairing_room *room)
 void pairing_room_pair(struct pairing_room *room, struct control_call *call,
 		       const struct args_ctl_pair *args)
 {
-	char address[STORE_ADDRESS_TEXT_MAX + 1], name[OPS_CTL_NAME_MAX + 1];
-	char allow[OPS_CTL_NAME_MAX + 1];
-	uint64_t ttl_s = args->ttl_s ? args->ttl_s : TTL_DEFAULT_S;
+	struct pairing_request request;
 	struct failure failure;
-	uint16_t permissions = room->config.allow;
+	int error;
 
 	if (room->call || room->done) {
 		control_fail(call, -EBUSY, "another pairing is going on here");
 		return;
 	}
-	if (!copy_text(args->address, address, sizeof(address)) ||
-	    !copy_text(args->name, name, sizeof(name)) ||
-	    !copy_text(args->allow, allow, sizeof(allow))) {
-		control_fail(call, -EINVAL, "too long");
-		return;
-	}
-	if (name[0] && !peer_name_is_valid(name)) {
-		control_fail(call, -EINVAL,
-			     "'%s' is no name for a peer: 1 to 63 of A-Z a-z 0-9 . _ -, not "
-			     "starting with a dot",
-			     name);
-		return;
-	}
-	if (allow[0] && permissions_parse(allow, &permissions, &failure) < 0) {
-		control_fail(call, -EINVAL, "%s", failure.text);
-		return;
-	}
-	if (address[0] &&
-	    room->config.host->resolve(room->config.arg, address, room->address) < 0) {
-		control_fail(call, -EINVAL,
-			     "'%s' is neither an address nor a machine that was found", address);
+	error = pairing_request_read(args, &room->config, &request, &failure);
+	if (error < 0) {
+		control_fail(call, error, "%s", failure.text);
 		return;
 	}
 	room->call = call;
 	room->connection = control_connection(call);
-	room->initiator = address[0] != '\0';
+	room->request = request;
+	room->initiator = request.address[0] != '\0';
 	room->done = false;
-	room->allow = permissions;
-	memcpy(room->name, name, strlen(name) < sizeof(room->name) ? strlen(name) + 1 : 1);
-	if (!room->initiator)
-		room->address[0] = '\0';
 	control_on_cancel(call, on_cancelled, room);
-	uv_timer_start(&room->ttl, on_ttl, ttl_s * 1000, 0);
+	uv_timer_start(&room->ttl, on_ttl, request.ttl_s * 1000, 0);
 	if (!room->initiator)
 		room->config.host->open(room->config.arg, true);
-	tell_waiting(room, ttl_s);
+	tell_waiting(room, request.ttl_s);
 	if (room->initiator)
 		dial(room);
 }
@@ -577,7 +535,7 @@ void pairing_room_proved(struct pairing_room *room, const char *id)
 	room->config.host->audit(room->config.arg, name, "paired", "");
 	result = (struct result_ctl_pair){
 	    .peer = control_text(name),
-	    .permissions = control_text(permissions_print(room->allow, permissions)),
+	    .permissions = control_text(permissions_print(room->request.allow, permissions)),
 	};
 	window_close(room);
 	if (call)
