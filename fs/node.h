@@ -121,7 +121,7 @@ void node_forgotten(struct fs *fs, struct fs_node *node, uint64_t count);
 /* Frees it if nobody uses it. */
 void node_unused(struct fs *fs, struct fs_node *node);
 
-/* --- attributes ------------------------------------------------------------------------------- */
+/* --- attributes (node_attr.c) ----------------------------------------------------------------- */
 
 /*
  * Attributes have come with a reply to a call sent at `sent` (peer_call's `sent`). They are
@@ -130,6 +130,14 @@ void node_unused(struct fs *fs, struct fs_node *node);
 bool node_attr_set(struct fs *fs, struct fs_node *node, const struct attr *attr, uint32_t sent);
 /* Attributes that still may be believed, or NULL; ret_left: for how many more nanoseconds. */
 const struct attr *node_attr_get(struct fs *fs, const struct fs_node *node, uint64_t *ret_left);
+/* Whether attributes that were asked for at `sent` are not older than a change from here. */
+bool node_attr_is_new(struct fs *fs, const struct fs_node *node, const struct attr *attr,
+		      uint32_t sent);
+/* What is remembered of it, if anything, is dropped. */
+void node_attr_forget(struct fs *fs, struct fs_node *node);
+
+/* --- changed from here ------------------------------------------------------------------------ */
+
 /* Something about it was changed from here (call it when the answer comes): what is remembered of
  * it is dropped, and replies to calls sent before are not remembered. */
 void node_changed(struct fs *fs, struct fs_node *node);
@@ -140,9 +148,8 @@ void node_changed(struct fs *fs, struct fs_node *node);
  * more.
  */
 void node_unknown_name_lost(struct fs_peer *peer);
-/* Whether attributes that were asked for at `sent` are not older than a change from here. */
-bool node_attr_is_new(struct fs *fs, const struct fs_node *node, const struct attr *attr,
-		      uint32_t sent);
+
+/* --- all of them ------------------------------------------------------------------------------ */
 
 /* Tables of nodes: never without buckets. -ENOMEM. */
 int node_table_init(struct node_table *table);
