@@ -1,4 +1,4 @@
-#include "net_world.h"
+#include "net_asks.h"
 
 #include "daemon/net/limits.h"
 #include "daemon/net/net_private.h"
@@ -229,77 +229,6 @@ Test(net_calls, two_that_read_much_from_each_other_do_not_wait_for_each_other)
 	free(from_b);
 }
 
-/* --- limits ----------------------------------------------------------------------------------- */
-
-Test(net_calls, no_more_than_a_session_may_have_are_in_flight)
-{
-	enum { N = 3000 };
-	struct world world = {0};
-	struct answer *answers = calloc(N, sizeof(*answers));
-	struct room *room = &world.b.room;
-
-	world_open(&world);
-	world_until_up(&world);
-	for (size_t i = 0; i < N; i++)
-		cr_assert_eq(ask_getattr(&world.a, WORLD_HOLD_NODE, &answers[i]), 0);
-	world_until(&world, room->n_held == LIMITS_CALLS);
-	world_turns(&world, 50);
-	cr_assert_eq(room->n_held, LIMITS_CALLS);
-	world_until(&world, (room_answer_all(room), answers[N - 1].n_replies == 1));
-	cr_assert_eq(room->n_held_most, LIMITS_CALLS);
-	for (size_t i = 0; i < N; i++)
-		cr_assert_eq(answers[i].n_replies, 1);
-	world_close(&world);
-	free(answers);
-}
-
-Test(net_calls, no_more_bytes_of_writes_than_a_session_may_have_are_in_flight)
-{
-	enum { N = 300 };
-	struct world world = {0};
-	struct answer answers[N] = {0};
-	struct room *room = &world.b.room;
-
-	world_open(&world);
-	world_until_up(&world);
-	room->holds_all = true;
-	for (size_t i = 0; i < N; i++)
-		cr_assert_eq(ask_write(&world.a, i, 0, OPS_IO_MAX, true, &answers[i]), 0);
-	world_until(&world, room->written == LIMITS_WRITE_BYTES);
-	world_turns(&world, 50);
-	cr_assert_eq(room->written, LIMITS_WRITE_BYTES);
-	world_until(&world, (room_answer_all(room), answers[N - 1].n_replies == 1));
-	for (size_t i = 0; i < N; i++)
-		cr_assert(answers[i].n_replies == 1 && answers[i].n_done == 1);
-	world_close(&world);
-}
-
-Test(net_calls, permissions_are_checked_and_change_at_once)
-{
-	struct world world = {.permissions = PERMISSION_FS_RO};
-	struct answer denied = {0}, allowed = {0}, later = {0};
-	struct net_peer_status status;
-
-	world_open(&world);
-	world_until_up(&world);
-	cr_assert_eq(ask_mkdir(&world.a, "x", &denied), 0);
-	cr_assert_eq(ask_getattr(&world.a, 1, &allowed), 0);
-	world_until(&world, denied.n_replies && allowed.n_replies);
-	cr_assert_eq(denied.error, -EROFS);
-	cr_assert_eq(allowed.error, 0);
-	net_peer_set_permissions(world.b.peer, PERMISSION_FS_RW);
-	world_until(&world, (net_peer_get_status(world.a.peer, &status),
-			     status.granted == PERMISSION_FS_RW));
-	cr_assert_eq(ask_mkdir(&world.a, "x", &later), 0);
-	world_until(&world, later.n_replies);
-	cr_assert_eq(later.error, 0);
-	cr_assert_eq(world.b.room.n_mkdir, 1);
-	cr_assert_eq(world.b.n_answered, 3);
-	cr_assert_eq(world.b.n_failed, 1);
-	cr_assert_eq(world.b.n_denied, 1);
-	world_close(&world);
-}
-
 /* --- cancel and abandon ----------------------------------------------------------------------- */
 
 Test(net_calls, cancel_ends_a_running_call_with_one_reply)
@@ -346,7 +275,7 @@ Test(net_calls, abandoned_calls_are_done_and_not_heard_of)
 
 	world_open(&world);
 	world_until_up(&world);
-	cr_assert_eq(ask_getattr(&world.a, WORLD_HOLD_NODE, &sent), 0);
+	cr_assert_eq(ask_getattr(&world.a, ROOM_HOLD_NODE, &sent), 0);
 	world_until(&world, world.b.room.n_held == 1);
 	world.a.transport->ops->abandon(sent.call);
 	cr_assert_eq(ask_write(&world.a, 1, 0, 1000, true, &unsent), 0);
@@ -372,7 +301,7 @@ Test(net_calls, closing_ends_every_call_once)
 	world_open(&world);
 	world_until_up(&world);
 	for (size_t i = 0; i < 20; i++)
-		cr_assert_eq(i % 2 ? ask_getattr(&world.a, WORLD_HOLD_NODE, &answers[i])
+		cr_assert_eq(i % 2 ? ask_getattr(&world.a, ROOM_HOLD_NODE, &answers[i])
 				   : ask_write(&world.a, 1, 0, 1000, true, &answers[i]),
 			     0);
 	world.b.room.holds_all = true;
@@ -384,99 +313,32 @@ Test(net_calls, closing_ends_every_call_once)
 	}
 }
 
-/* --- streams ---------------------------------------------------------------------------------- */
+/* --- and besides --------------------------------------------------------------------------------
+ */
 
-Test(net_calls, a_stream_comes_whole_and_ends)
+Test(net_calls, permissions_are_checked_and_change_at_once)
 {
-	struct world world = {0};
-	struct answer answer = {0}, small = {0};
+	struct world world = {.permissions = PERMISSION_FS_RO};
+	struct answer denied = {0}, allowed = {0}, later = {0};
+	struct net_peer_status status;
 
 	world_open(&world);
 	world_until_up(&world);
-	cr_assert_eq(ask_readdir(&world.a, 500, &small), 0);
-	cr_assert_eq(ask_readdir(&world.a, 10000000, &answer), 0);
-	world_until(&world, answer.n_ends && small.n_replies);
-	cr_assert_eq(answer.end_error, 0);
-	cr_assert_eq(answer.size + answer.streamed, 10000000);
-	cr_assert(answer.more && !small.more);
-	cr_assert_eq(small.size, 500);
-	cr_assert_eq(small.n_ends, 0);
-	world_close(&world);
-}
-
-Test(net_calls, what_is_lent_to_a_stream_is_given_back)
-{
-	struct world world = {0};
-	struct answer whole = {0}, abandoned = {.holds_credit = true};
-	struct room *room = &world.b.room;
-
-	world_open(&world);
-	world_until_up(&world);
-	cr_assert_eq(ask_readdir(&world.a, 10000000, &whole), 0);
-	world_until(&world, whole.n_ends);
-	cr_assert_eq(whole.size + whole.streamed, 10000000);
-	cr_assert(room->has_lent);
-	world_until(&world, room->n_lent == 0);
-	cr_assert_eq(ask_readdir(&world.a, 10000000, &abandoned), 0);
-	world_until(&world, abandoned.streamed);
-	world.a.transport->ops->abandon(abandoned.call);
-	world_until(&world, room->n_broken == 1 && room->n_lent == 0);
-	world_close(&world);
-}
-
-Test(net_calls, a_slow_reader_stops_the_writer_and_nobody_else)
-{
-	struct world world = {0};
-	struct answer slow = {.holds_credit = true}, other = {0};
-
-	world_open(&world);
-	world_until_up(&world);
-	cr_assert_eq(ask_readdir(&world.a, 10000000, &slow), 0);
-	world_until(&world, slow.streamed == LIMITS_WINDOW);
-	cr_assert_eq(ask_readdir(&world.a, 5000000, &other), 0);
-	world_until(&world, other.n_ends);
-	cr_assert_eq(world.b.room.n_streamed, LIMITS_WINDOW + other.streamed);
-	slow.holds_credit = false;
-	world.a.transport->ops->consumed(slow.call, 0, slow.unconsumed);
-	world_until(&world, slow.n_ends);
-	cr_assert_eq(slow.streamed + slow.size, 10000000);
-	world_close(&world);
-}
-
-Test(net_calls, an_abandoned_or_cancelled_stream_ends_at_its_source)
-{
-	struct world world = {0};
-	struct answer abandoned = {.holds_credit = true}, cancelled = {.holds_credit = true};
-	struct room *room = &world.b.room;
-
-	world_open(&world);
-	world_until_up(&world);
-	cr_assert_eq(ask_readdir(&world.a, 10000000, &abandoned), 0);
-	cr_assert_eq(ask_readdir(&world.a, 10000000, &cancelled), 0);
-	world_until(&world, abandoned.streamed && cancelled.streamed);
-	world.a.transport->ops->abandon(abandoned.call);
-	world.a.transport->ops->cancel(cancelled.call);
-	world_until(&world, room->n_broken == 2 && cancelled.n_ends);
-	cr_assert_eq(cancelled.end_error, -EINTR);
-	cr_assert_eq(abandoned.n_ends, 0);
-	world_close(&world);
-}
-
-Test(net_calls, many_streams_at_once_are_queued_beyond_the_limit)
-{
-	enum { N = 400 };
-	struct world world = {0};
-	struct answer answers[N] = {0};
-
-	world_open(&world);
-	world_until_up(&world);
-	for (size_t i = 0; i < N; i++)
-		cr_assert_eq(ask_readdir(&world.a, 30000, &answers[i]), 0);
-	for (size_t i = 0; i < N; i++) {
-		world_until(&world, answers[i].n_ends == 1);
-		cr_assert_eq(answers[i].end_error, 0);
-		cr_assert_eq(answers[i].streamed + answers[i].size, 30000);
-	}
+	cr_assert_eq(ask_mkdir(&world.a, "x", &denied), 0);
+	cr_assert_eq(ask_getattr(&world.a, 1, &allowed), 0);
+	world_until(&world, denied.n_replies && allowed.n_replies);
+	cr_assert_eq(denied.error, -EROFS);
+	cr_assert_eq(allowed.error, 0);
+	net_peer_set_permissions(world.b.peer, PERMISSION_FS_RW);
+	world_until(&world, (net_peer_get_status(world.a.peer, &status),
+			     status.granted == PERMISSION_FS_RW));
+	cr_assert_eq(ask_mkdir(&world.a, "x", &later), 0);
+	world_until(&world, later.n_replies);
+	cr_assert_eq(later.error, 0);
+	cr_assert_eq(world.b.room.n_mkdir, 1);
+	cr_assert_eq(world.b.n_answered, 3);
+	cr_assert_eq(world.b.n_failed, 1);
+	cr_assert_eq(world.b.n_denied, 1);
 	world_close(&world);
 }
 
@@ -514,92 +376,4 @@ Test(net_calls, delay_and_rate_are_measured)
 	cr_assert_gt(rate, 100000);
 	world_close(&world);
 	free(answers);
-}
-
-/* --- limits that the server sets -------------------------------------------------------------- */
-
-Test(net_calls, a_client_keeps_to_the_calls_that_the_server_grants)
-{
-	static struct answer answers[50];
-	struct world world = {.limits = {.calls = 7}};
-
-	world_open(&world);
-	world_until_up(&world);
-	world.b.room.holds_all = true;
-	for (size_t i = 0; i < 50; i++)
-		cr_assert_eq(ask_getattr(&world.a, i + 2, &answers[i]), 0);
-	world_until(&world, world.b.room.n_held == 7);
-	world_turns(&world, 50);
-	cr_assert_eq(world.b.room.n_held, 7);
-	world_until(&world, (room_answer_all(&world.b.room), answers[49].n_replies == 1));
-	cr_assert_eq(world.b.room.n_held_most, 7);
-	world_close(&world);
-}
-
-Test(net_calls, more_calls_than_by_default_may_be_granted)
-{
-	static struct answer answers[3000];
-	struct world world = {.limits = {.calls = 3000}};
-
-	world_open(&world);
-	world_until_up(&world);
-	world.b.room.holds_all = true;
-	for (size_t i = 0; i < 3000; i++)
-		cr_assert_eq(ask_mkdir(&world.a, "x", &answers[i]), 0);
-	world_until(&world, world.b.room.n_held == 3000);
-	/* All are answered once more after a broken link, none done twice. */
-	room_answer_all(&world.b.room);
-	relay_cut(&world.relay);
-	world_until(&world, answers[2999].n_replies == 1);
-	for (size_t i = 0; i < 3000; i++)
-		cr_assert(answers[i].n_replies == 1 && answers[i].error == 0, "%zu: %d", i,
-			  answers[i].error);
-	cr_assert_eq(world.b.room.n_mkdir, 3000);
-	world_close(&world);
-}
-
-Test(net_calls, a_client_keeps_to_the_bytes_and_streams_that_the_server_grants)
-{
-	static struct answer writes[20], listings[8];
-	struct world world = {.limits = {.streams = 3, .write_bytes = 300000}};
-
-	world_open(&world);
-	world_until_up(&world);
-	world.b.room.holds_all = true;
-	for (size_t i = 0; i < 3; i++)
-		cr_assert_eq(ask_readdir(&world.a, 10, &listings[i]), 0);
-	for (size_t i = 0; i < 20; i++)
-		cr_assert_eq(ask_write(&world.a, 5, i * 100000, 100000, i % 2, &writes[i]), 0);
-	for (size_t i = 3; i < 8; i++)
-		cr_assert_eq(ask_readdir(&world.a, 10, &listings[i]), 0);
-	world_until(&world, world.b.room.n_held == 6);
-	world_turns(&world, 50);
-	cr_assert_eq(world.b.room.n_held, 6, "three of each");
-	world_until(&world, (room_answer_all(&world.b.room),
-			     writes[19].n_replies == 1 && listings[7].n_replies == 1));
-	for (size_t i = 0; i < 8; i++)
-		cr_assert_eq(listings[i].error, 0);
-	world_close(&world);
-}
-
-/* Copied payloads count as lent ones do: more would end the link (session_test). */
-Test(net_calls, no_client_has_more_bytes_under_way_than_it_may)
-{
-	static struct answer writes[600];
-	struct world world = {0};
-
-	world_open(&world);
-	world_until_up(&world);
-	world.b.room.holds_all = true;
-	for (size_t i = 0; i < 600; i++)
-		cr_assert_eq(ask_write(&world.a, 5 + i % 20, 0, 100000, i % 8 == 0, &writes[i]), 0);
-	world_until(&world, world.b.room.n_held == LIMITS_WRITE_BYTES / 100000);
-	world_turns(&world, 500);
-	cr_assert_eq(world.a.n_lost, 0);
-	world_until(&world, (room_answer_all(&world.b.room), writes[599].n_replies == 1));
-	for (size_t i = 0; i < 600; i++)
-		cr_assert(writes[i].n_replies == 1 && writes[i].error == 0, "%zu: %d", i,
-			  writes[i].error);
-	cr_assert_eq(world.a.n_up, 1);
-	world_close(&world);
 }

@@ -1,4 +1,4 @@
-#include "net_world.h"
+#include "net_asks.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -155,7 +155,7 @@ Test(net_links, unpairing_ends_everything_at_once)
 
 	world_open(&world);
 	world_until_up(&world);
-	cr_assert_eq(ask_getattr(&world.a, WORLD_HOLD_NODE, &answer), 0);
+	cr_assert_eq(ask_getattr(&world.a, ROOM_HOLD_NODE, &answer), 0);
 	cr_assert_eq(ask_readdir(&world.a, 10000000, &stream), 0);
 	world_until(&world, world.b.room.n_held == 1 && stream.streamed > 0);
 	net_peer_remove(world.b.peer, true);
@@ -375,7 +375,7 @@ Test(net_hostile, more_calls_than_allowed_end_the_link)
 {
 	struct world world;
 	struct raw raw;
-	struct args_getattr args = {.node = WORLD_HOLD_NODE};
+	struct args_getattr args = {.node = ROOM_HOLD_NODE};
 	struct frame frame = {.kind = FRAME_REQUEST, .op = OP_GETATTR, .lowest = 1};
 
 	hostile_open(&world);

@@ -1,4 +1,4 @@
-#include "net_world.h"
+#include "net_asks.h"
 
 #include "daemon/net/net_private.h"
 
@@ -229,7 +229,7 @@ Test(net_resume, a_silent_peer_is_lost_then_down_then_back)
 
 	world_open(&world);
 	world_until_up(&world);
-	cr_assert_eq(ask_getattr(&world.a, WORLD_HOLD_NODE, &sent), 0);
+	cr_assert_eq(ask_getattr(&world.a, ROOM_HOLD_NODE, &sent), 0);
 	world_until(&world, world.b.room.n_held == 1);
 	relay_stop(&world.relay); /* no end, no error: just nothing any more */
 	world_until(&world, world.a.n_lost == 1);
@@ -259,7 +259,7 @@ Test(net_resume, a_call_waits_for_a_link_only_so_long)
 	world.times.io_timeout = 300;
 	world_open(&world);
 	world_until_up(&world);
-	cr_assert_eq(ask_getattr(&world.a, WORLD_HOLD_NODE, &before), 0);
+	cr_assert_eq(ask_getattr(&world.a, ROOM_HOLD_NODE, &before), 0);
 	world_until(&world, world.b.room.n_held == 1);
 	relay_stop(&world.relay);
 	relay_cut(&world.relay);

@@ -1,5 +1,5 @@
 /* This machine's own rooms, asked by itself: without peer, socket or TLS. */
-#include "net_world.h"
+#include "net_asks.h"
 
 #include "daemon/net/limits.h"
 #include "daemon/net/link.h"
@@ -238,7 +238,7 @@ Test(self, after_a_broken_rule_it_begins_anew)
 
 	open_self(&world, &me);
 	world_listen(&me);
-	cr_assert_eq(ask_getattr(&me, WORLD_HOLD_NODE, &held), 0);
+	cr_assert_eq(ask_getattr(&me, ROOM_HOLD_NODE, &held), 0);
 	cr_assert_eq(ask_lock(&me, 1, &changing), 0);
 	cr_assert_eq(ask_readdir(&me, 5 * LIMITS_WINDOW, &streaming), 0);
 	world_until(&world, world.a.room.n_held == 2 && streaming.streamed > 0);
