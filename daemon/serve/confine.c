@@ -18,10 +18,15 @@
 #define SYS_listxattrat 465
 #endif
 
+#ifndef AT_HANDLE_FID /* newer than the C library */
+#define AT_HANDLE_FID 0x200
+#endif
+
 /* Types of handles (linux/exportfs.h, which programs do not get). */
 #define HANDLE_INO32_GEN 1
 #define HANDLE_BTRFS     0x4d
 #define HANDLE_INO64_GEN 0x81
+#define HANDLE_OVERLAY   0xf8
 
 #define SETTLED_NS        20000000 /* a tick is 10 ms at most */
 #define SETTLED_REMOTE_NS 2000000000
@@ -63,20 +68,36 @@ union handle {
 	char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 };
 
-static int ask_handle(int fd, const char *name, union handle *ret)
+static bool ask_handle(int fd, const char *name, union handle *ret)
 {
+	int flags = *name ? 0 : AT_EMPTY_PATH;
 	int mount_id;
 
 	ret->handle.handle_bytes = MAX_HANDLE_SZ;
-	return name_to_handle_at(fd, name, &ret->handle, &mount_id, *name ? 0 : AT_EMPTY_PATH);
+	if (name_to_handle_at(fd, name, &ret->handle, &mount_id, flags) == 0)
+		return true;
+	if (errno != EOPNOTSUPP)
+		return false;
+	/* An overlay has handles that tell objects apart, but cannot be opened (since Linux 6.6);
+	 * they stay when a file is copied up. Of other file systems that is not known: 9p counts
+	 * changes in them. */
+	ret->handle.handle_bytes = MAX_HANDLE_SZ;
+	return name_to_handle_at(fd, name, &ret->handle, &mount_id, flags | AT_HANDLE_FID) == 0 &&
+	       ret->handle.handle_type == HANDLE_OVERLAY;
 }
 
-static uint32_t generation_of(const union handle *u)
+/* NULL: there is no handle. Then an inode number that is given out again is at least not taken for
+ * what it was if that was of another type. */
+static uint32_t generation_of(const struct statx *stx, const union handle *u)
 {
-	uint32_t h = hash(2166136261u, &u->handle.handle_type, sizeof(u->handle.handle_type));
+	uint16_t type = stx->stx_mode & S_IFMT;
+	uint32_t h = hash(2166136261u, &type, sizeof(type));
 
-	h = hash(h, u->handle.f_handle, u->handle.handle_bytes);
-	return h == 0 || h == CONFINE_HOLLOW_GENERATION ? 1 : h;
+	if (u) {
+		h = hash(h, &u->handle.handle_type, sizeof(u->handle.handle_type));
+		h = hash(h, u->handle.f_handle, u->handle.handle_bytes);
+	}
+	return h == CONFINE_HOLLOW_GENERATION ? 1 : h;
 }
 
 static int ask(int fd, const char *name, int sync, struct statx *ret_stx)
@@ -172,8 +193,8 @@ static int look_at(struct mounts *mounts, int fd, int dir_fd, const char *name,
 		if (error < 0)
 			return error;
 	}
-	if (ask_handle(fd, "", &handle) == 0)
-		look.identity.generation = generation_of(&handle);
+	look.identity.generation =
+	    generation_of(&look.stx, ask_handle(fd, "", &handle) ? &handle : NULL);
 	look.fs = mounts_fs(mounts, look.identity.dev, fd);
 	look.plain = kind == MOUNTS_LOCAL && is_plain(fd, dir_fd, name, &look.stx);
 	look.settled = is_settled(&look.stx.stx_ctime, kind);
@@ -224,8 +245,8 @@ int confine_look_at_quick(struct mounts *mounts, int fd, struct look *ret_look)
 	identify(&look.stx, &look.identity);
 	if (!mounts_fs_known(mounts, look.identity.dev, &look.fs))
 		return -EAGAIN;
-	if (ask_handle(fd, "", &handle) == 0)
-		look.identity.generation = generation_of(&handle);
+	look.identity.generation =
+	    generation_of(&look.stx, ask_handle(fd, "", &handle) ? &handle : NULL);
 	look.settled = is_settled(&look.stx.stx_ctime, MOUNTS_LOCAL);
 	*ret_look = look;
 	return 0;
@@ -293,11 +314,11 @@ static int look_by_name(struct mounts *mounts, int dir_fd, const char *name, uin
 	if (error < 0)
 		return error;
 	if (look.stx.stx_ino != ino || S_ISLNK(look.stx.stx_mode) ||
-	    kind_of(mounts, &look.stx) != MOUNTS_LOCAL || ask_handle(dir_fd, name, &handle) < 0 ||
+	    kind_of(mounts, &look.stx) != MOUNTS_LOCAL || !ask_handle(dir_fd, name, &handle) ||
 	    ino_in(&handle) != ino)
 		return -EAGAIN;
 	identify(&look.stx, &look.identity);
-	look.identity.generation = generation_of(&handle);
+	look.identity.generation = generation_of(&look.stx, &handle);
 	if (!mounts_fs_known(mounts, look.identity.dev, &look.fs))
 		return -EAGAIN;
 	look.plain = is_plain(-1, dir_fd, name, &look.stx);

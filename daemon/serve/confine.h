@@ -18,8 +18,8 @@ struct mounts;
 
 #define CONFINE_PROC_SIZE 32
 
-/* Which object it is. `generation` is a hash of its name_to_handle_at handle, or 0 where there is
- * none: it tells an inode from the next one that gets the same number. */
+/* Which object it is. `generation` is a hash of its type and, where there is one, of its
+ * name_to_handle_at handle: it tells an inode from the next one that gets the same number. */
 struct identity {
 	uint64_t ino;
 	uint32_t dev;

@@ -2,7 +2,7 @@
 """System calls, one by one: each sequence is done on the peer's own disk and through the mount, and
 results, errno and what is left must be equal."""
 from harness import *
-from lib.peers import for_everyone, two
+from lib.peers import for_everyone, overlay, two
 from lib.syscalls import compare
 
 ALICE = "4711:4711:999"
@@ -246,6 +246,35 @@ def locks_of_one_machine(t):
                         "fcntl.lockf(fd, 2, 5, 0); fcntl.lockf(fd, 2, 5, 5); fcntl.lockf(fd, 8)", "fcntl.lockf(fd, 2); os.close(os.open('f', os.O_RDONLY))",
                         "os.lseek(fd, 10, 0); fcntl.lockf(fd, 2, 5, 5, 1)", "fcntl.lockf(fd, 2, 5, -5, 2)", "fcntl.lockf(fd, 2, 1, 2**40)")),
          "fd = os.open('f', os.O_RDWR); fcntl.lockf(fd, 2, 5, -5)", "fd = os.open('f', os.O_RDWR); fcntl.lockf(fd, 2, 2**62, 2**62)")
+
+
+@test()
+def an_overlay_is_as_any_disk(t):
+    desk, lap = two(t, conf="symlinks = raw")
+    why = overlay(desk, desk.home + "/ov", 'for i in disk mount; do mkdir -p $i/d/e; echo low >$i/low; echo x >$i/x; '
+                  'echo old >$i/d/old; echo f >$i/d/e/f; ln -s low $i/l; done')
+    if why:
+        skip(why)
+    compare([("-", code) for code in (
+        "r = ls(), ls('d'), get('low'), get('l'), get('d/e/f')",
+        # an inode number that is free is given to the next object, whatever that is
+        "[put('f%d' % i, b'f') for i in range(20)]",
+        "[(os.unlink('f%d' % i), os.mkdir('m%d' % i), put('m%d/f' % i, b'%d' % i)) for i in range(20)]; r = ls()",
+        "r = [get('m%d/f' % i) for i in range(20)]",
+        "[(os.unlink('m%d/f' % i), os.rmdir('m%d' % i), put('n%d' % i, b'%d' % i)) for i in range(20)]; r = ls()",
+        "r = [get('n%d' % i) for i in range(20)]",
+        "[(os.unlink('n%d' % i), os.symlink('low', 's%d' % i)) for i in range(20)]; r = [get('s%d' % i) for i in range(20)]",
+        # what lies below is copied when it is changed, and stays what it is
+        "was = os.stat('low').st_ino; w = os.open('low', os.O_WRONLY | os.O_APPEND); os.write(w, b'more'); "
+        "r = get('low'), os.fstat(w).st_size, os.stat('low').st_ino == was == os.fstat(w).st_ino",
+        "w = os.open('x', os.O_RDWR); os.pwrite(w, b'yz', 1); os.ftruncate(w, 2); r = os.pread(w, 9, 0), get('x')",
+        "os.chmod('d/old', 0o600); os.utime('d/old', (1, 2)); r = mode('d/old'), os.stat('d/old').st_mtime, get('d/old')",
+        "os.link('low', 'hard'); r = os.stat('hard').st_nlink, os.stat('low').st_nlink; os.rename('hard', 'd/hard')",
+        "put('d/new', b'n'); os.unlink('d/e/f'); r = ls('d'), ls('d/e')", "os.rename('d/old', 'moved'); r = get('moved')",
+        "os.rmdir('d/e'); os.mkdir('d/e'); put('d/e/again', b'a'); r = ls('d/e')", "os.setxattr('low', 'user.a', b'1')",
+        "u = os.open('moved', os.O_RDWR); os.unlink('moved'); os.write(u, b'gone'); r = os.pread(u, 9, 0), os.fstat(u).st_nlink",
+        "put('moved', b'another'); r = get('moved'), ls(), ls('d')")],
+        desk, desk.home + "/ov/disk", lap, lap.peer_path("desk", "ov", "mount"))
 
 
 @test(each_user=True)

@@ -44,6 +44,18 @@ def small_ext4(host, directory):
     return None
 
 
+def overlay(host, directory, script):
+    """An overlay, as the disk of a container is, over what `script` makes in the directory below.
+    None, or why that cannot be here. Its layers are in an ext4, which gives inode numbers out again
+    at once."""
+    layers = f"{host.directory}/layers"
+    made = host.run("bash", "-ec", 'mkdir "$1" "$2"; truncate -s 64M "$1.image"; mkfs.ext4 -q -F "$1.image"; '
+                    'mount -o loop "$1.image" "$1"; cd "$1"; mkdir lower upper work; (cd lower; eval "$3"); '
+                    'mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work "$2"',
+                    "bash", layers, directory, script, root=True)
+    return f"no overlay: {made.stderr}" if made.returncode else None
+
+
 def three(t):
     """`desk`, and two that mount it: `lap` and `pad`."""
     desk, lap, pad = hosts = t.loopback("desk", "lap", "pad")
