@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs_fake_tree.h"
 #include "proto/errors.h"
 
 struct fs_fake_handle {

@@ -34,9 +34,6 @@ union fs_fake_result {
 	struct result_msg_show msg_show;
 };
 
-struct attr fs_fake_attr(const struct fs_fake_object *object);
-struct fs_fake_object *fs_fake_object_of(struct fs_fake *fake, uint64_t number);
-
 /* Opens; returns the handle's number. */
 uint64_t fs_fake_file_open(struct fs_fake *fake, struct fs_fake_object *object, uint64_t flags);
 /* An operation on a file: 0 or -errno. ret_frame: what bytes of the result are in, or NULL. */
