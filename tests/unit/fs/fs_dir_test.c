@@ -5,70 +5,21 @@
 #include <time.h>
 
 #include "fs/dir.h"
-#include "fs_kernel.h"
+#include "fs_kernel_dir.h"
 
 #define SECOND 1000000000ull
-
-struct seen {
-	struct fs_kernel *kernel;
-	unsigned n, n_nodes;
-	uint64_t ino_sum;
-	char last[256], first[256];
-	bool forget; /* looked up nodes at once */
-	bool saw_hidden;
-};
-
-static void visit(void *arg, const struct fuse_dirent *dirent, const struct fuse_entry_out *entry)
-{
-	struct seen *seen = arg;
-
-	snprintf(seen->last, sizeof(seen->last), "%.*s", (int)dirent->namelen, dirent->name);
-	if (!seen->n++)
-		strcpy(seen->first, seen->last);
-	seen->saw_hidden |= strcmp(seen->last, ".loopsy") == 0;
-	seen->ino_sum += dirent->ino;
-	if (entry && entry->nodeid) {
-		struct fuse_forget_in in = {.nlookup = 1};
-
-		seen->n_nodes++;
-		cr_assert_eq(entry->attr.ino, dirent->ino);
-		if (seen->forget)
-			fs_kernel_send(seen->kernel, FUSE_FORGET, entry->nodeid, &in, sizeof(in));
-	}
-}
-
-/* Reads from an offset to the end. */
-static int read_all(struct seen *seen, uint64_t node, uint64_t handle, uint64_t offset, bool plus)
-{
-	int n;
-
-	do
-		n = fs_kernel_readdir(seen->kernel, node, handle, &offset, 4096, plus, visit, seen);
-	while (n > 0);
-	return n;
-}
-
-static void add_files(struct fs_kernel *kernel, unsigned n)
-{
-	char name[32];
-
-	for (unsigned i = 0; i < n; i++) {
-		snprintf(name, sizeof(name), "file-%07u", i);
-		fs_fake_add(kernel->fake, kernel->fake->root, name, S_IFREG | 0644);
-	}
-}
 
 Test(fs_dir, a_directory_is_one_question_and_answers_lookups)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen seen = {.kernel = kernel, .forget = true};
+	struct fs_kernel_seen seen = {.kernel = kernel, .forget = true};
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
 	struct fuse_entry_out entry;
 
-	add_files(kernel, 1000);
+	fs_kernel_add_files(kernel, 1000);
 	fs_fake_add(kernel->fake, kernel->fake->root, ".loopsy", S_IFDIR | 0755);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&seen, desk, handle, 0, true), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, desk, handle, 0, true), 0);
 	cr_assert_eq(seen.n, 1002);
 	cr_assert(!seen.saw_hidden, "the peer's own .loopsy is not listed");
 	cr_assert_eq(seen.n_nodes, 1000);
@@ -88,12 +39,12 @@ Test(fs_dir, a_directory_is_one_question_and_answers_lookups)
 Test(fs_dir, what_was_listed_and_not_used_goes_back_to_the_server)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen seen = {.kernel = kernel};
+	struct fs_kernel_seen seen = {.kernel = kernel};
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
 
-	add_files(kernel, 500);
+	fs_kernel_add_files(kernel, 500);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, desk, handle, 0, false), 0);
 	cr_assert_eq(seen.n, 502);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
 	cr_assert_eq(fs_fake_outstanding(kernel->fake), 500);
@@ -104,24 +55,25 @@ Test(fs_dir, what_was_listed_and_not_used_goes_back_to_the_server)
 Test(fs_dir, offsets_are_stable_over_seeks)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen all = {.kernel = kernel}, again = {.kernel = kernel}, part = {.kernel = kernel};
+	struct fs_kernel_seen all = {.kernel = kernel}, again = {.kernel = kernel},
+			      part = {.kernel = kernel};
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
 
-	add_files(kernel, 300);
+	fs_kernel_add_files(kernel, 300);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&all, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&all, desk, handle, 0, false), 0);
 	/* seekdir into the middle, then rewinddir. */
-	cr_assert_eq(read_all(&part, desk, handle, 102, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&part, desk, handle, 102, false), 0);
 	cr_assert_eq(part.n, 200);
 	cr_assert_str_eq(part.first, "file-0000100");
-	cr_assert_eq(read_all(&again, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&again, desk, handle, 0, false), 0);
 	cr_assert_eq(again.n, all.n);
 	cr_assert_eq(again.ino_sum, all.ino_sum);
 	/* rewinddir after a second sees what is new. */
 	fs_kernel_pass(kernel, 2 * SECOND);
 	fs_fake_add(kernel->fake, kernel->fake->root, "new", S_IFREG | 0644);
 	again.n = 0;
-	cr_assert_eq(read_all(&again, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&again, desk, handle, 0, false), 0);
 	cr_assert_eq(again.n, all.n + 1);
 	cr_assert_eq(fs_kernel_readdir(kernel, desk, handle, &offset, 64, false, NULL, NULL), 2);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
@@ -132,19 +84,19 @@ Test(fs_dir, offsets_are_stable_over_seeks)
 Test(fs_dir, own_changes_void_the_listing)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen seen = {.kernel = kernel};
+	struct fs_kernel_seen seen = {.kernel = kernel};
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
 
-	add_files(kernel, 10);
+	fs_kernel_add_files(kernel, 10);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, desk, handle, 0, false), 0);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
 	cr_assert_eq(fs_kernel_name_op(kernel, FUSE_UNLINK, desk, NULL, 0, "file-0000003", NULL),
 		     0);
 	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", NULL), -ENOENT);
 	seen.n = 0;
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, desk, handle, 0, false), 0);
 	cr_assert_eq(seen.n, 11);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
 	fs_kernel_forget(kernel, desk, 1);
@@ -190,15 +142,15 @@ Test(fs_dir, a_new_directory_is_known_to_be_empty)
 Test(fs_dir, a_listing_holds_for_names_that_were_not_touched)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen seen = {.kernel = kernel, .forget = true};
+	struct fs_kernel_seen seen = {.kernel = kernel, .forget = true};
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
 	unsigned *n_asked = &kernel->fake->n_asked[OP_LOOKUP];
 	struct fuse_entry_out entry;
 	char name[32];
 
-	add_files(kernel, 50);
+	fs_kernel_add_files(kernel, 50);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, desk, handle, 0, false), 0);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
 	cr_assert_eq(fs_kernel_name_op(kernel, FUSE_UNLINK, desk, NULL, 0, "file-0000003", NULL),
 		     0);
@@ -224,7 +176,7 @@ Test(fs_dir, a_listing_overtaken_by_an_own_change_is_not_believed)
 	struct fuse_read_in in = {.size = 4096};
 	struct fs_kernel_reply *reply;
 
-	add_files(kernel, 5);
+	fs_kernel_add_files(kernel, 5);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
 	in.fh = handle;
 	kernel->fake->is_held = true;
@@ -253,7 +205,7 @@ Test(fs_dir, single_questions_lead_to_one_for_all)
 	uint64_t desk = fs_kernel_walk(kernel, "desk");
 	char name[32];
 
-	add_files(kernel, 200);
+	fs_kernel_add_files(kernel, 200);
 	for (int i = 0; i < 200; i++) {
 		snprintf(name, sizeof(name), "file-%07u", i);
 		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
@@ -266,11 +218,11 @@ Test(fs_dir, single_questions_lead_to_one_for_all)
 /* Reads the directory once, and lets what was read grow too old. */
 static void read_once(struct fs_kernel *kernel, uint64_t node)
 {
-	struct seen seen = {.kernel = kernel, .forget = true};
+	struct fs_kernel_seen seen = {.kernel = kernel, .forget = true};
 	uint64_t handle;
 
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, node, &handle), 0);
-	cr_assert_eq(read_all(&seen, node, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, node, handle, 0, false), 0);
 	fs_kernel_release(kernel, FUSE_RELEASEDIR, node, handle);
 	fs_kernel_pass(kernel, 2 * SECOND);
 }
@@ -281,7 +233,7 @@ Test(fs_dir, lookups_in_a_small_directory_are_one_question)
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), lookups[40];
 	char name[32];
 
-	add_files(kernel, 30);
+	fs_kernel_add_files(kernel, 30);
 	read_once(kernel, desk);
 	kernel->fake->is_held = true;
 	for (int i = 0; i < 40; i++) {
@@ -310,7 +262,7 @@ Test(fs_dir, a_lookup_that_waits_for_a_listing_ends_with_its_caller_and_with_the
 	struct fuse_interrupt_in in;
 	struct fs_kernel_reply *reply;
 
-	add_files(kernel, 30);
+	fs_kernel_add_files(kernel, 30);
 	read_once(kernel, desk);
 	kernel->fake->is_held = true;
 	killed = fs_kernel_send(kernel, FUSE_LOOKUP, desk, "file-0000001", 13);
@@ -339,13 +291,13 @@ Test(fs_dir, a_lookup_that_waits_for_a_listing_ends_with_its_caller_and_with_the
 Test(fs_dir, what_took_long_to_come_is_believed_longer)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen seen = {.kernel = kernel, .forget = true};
+	struct fs_kernel_seen seen = {.kernel = kernel, .forget = true};
 	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
 	struct fuse_read_in in = {.size = 4096};
 	unsigned *n_asked = &kernel->fake->n_asked[OP_LOOKUP];
 	uint64_t listed;
 
-	add_files(kernel, 200);
+	fs_kernel_add_files(kernel, 200);
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
 	in.fh = handle;
 	kernel->fake->is_held = true;
@@ -355,7 +307,7 @@ Test(fs_dir, what_took_long_to_come_is_believed_longer)
 	kernel->fake->is_held = false;
 	fs_kernel_run(kernel);
 	free(fs_kernel_take(kernel, listed));
-	cr_assert_eq(read_all(&seen, desk, handle, 0, false), 0);
+	cr_assert_eq(fs_kernel_read_dir(&seen, desk, handle, 0, false), 0);
 	fs_kernel_pass(kernel, 19 * SECOND);
 	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000150", NULL), 0);
 	cr_assert_eq(*n_asked, 0);
@@ -379,196 +331,6 @@ Test(fs_dir, errors_are_told_to_who_opens)
 	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, dir, &handle), -EHOSTDOWN);
 	kernel->fake->is_down = false;
 	fs_kernel_free(kernel, false);
-}
-
-/* What a large directory costs: bounded stream, bounded memory while it is read, and it comes back
- * when the kernel forgets. */
-Test(fs_dir, a_large_directory_streams_and_its_memory_comes_back, .timeout = 300)
-{
-	enum { ENTRIES = 300000 };
-	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct seen seen = {.kernel = kernel, .forget = true};
-	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle;
-
-	add_files(kernel, ENTRIES);
-	kernel->fake->batch = OPS_DIR_BATCH_MAX;
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_eq(read_all(&seen, desk, handle, 0, true), 0);
-	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 2, "names first, then attributes too");
-	cr_assert_leq(kernel->fake->most_streamed, kernel->fake->credit + OPS_DIR_BATCH_MAX);
-	/* Most of it was let go of while it was read. */
-	cr_assert_leq(fs_fake_outstanding(kernel->fake), ENTRIES * 2 / 3);
-	/* Going back means another listing, from which the same is read. */
-	seen.n = 0;
-	cr_assert_eq(read_all(&seen, desk, handle, 102, false), 0);
-	cr_assert_eq(seen.n, ENTRIES - 100);
-	cr_assert_str_eq(seen.first, "file-0000100");
-	cr_assert_eq(kernel->fake->n_asked[OP_READDIR], 3);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
-	fs_kernel_forget(kernel, desk, 1);
-	fs_kernel_free(kernel, true);
-}
-
-/* `ls -f`, shell patterns: after the first reply the kernel takes names, for which the peer need
- * not look at anything. */
-Test(fs_dir, names_that_nobody_looks_at_come_bare)
-{
-	enum { ENTRIES = 5000 };
-	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	const unsigned *n_asked = kernel->fake->n_asked;
-	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
-	struct seen seen = {.kernel = kernel}, again = {.kernel = kernel};
-	struct fuse_entry_out entry;
-	char name[32];
-
-	add_files(kernel, ENTRIES);
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_gt(fs_kernel_readdir(kernel, desk, handle, &offset, 4096, true, visit, &seen), 2);
-	cr_assert_eq(read_all(&seen, desk, handle, offset, false), 0);
-	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_eq(n_asked[OP_READDIR], 1);
-	cr_assert_lt(fs_fake_outstanding(kernel->fake), ENTRIES / 2);
-	/* Numbers and types are what they are otherwise. */
-	cr_assert_eq(read_all(&again, desk, handle, 0, false), 0);
-	cr_assert_eq(again.ino_sum, seen.ino_sum);
-	/* It says what is absent, and not what the others are; */
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", &entry), -ENOENT);
-	cr_assert_eq(n_asked[OP_LOOKUP], 0);
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0004999", &entry), 0);
-	cr_assert_eq(n_asked[OP_LOOKUP], 1);
-	/* if many are looked at, all are asked for. */
-	for (unsigned i = 4000; i < 4500; i++) {
-		snprintf(name, sizeof(name), "file-%07u", i);
-		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
-	}
-	cr_assert_eq(n_asked[OP_READDIR], 2);
-	cr_assert_lt(n_asked[OP_LOOKUP], 100);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
-	fs_kernel_free(kernel, false);
-}
-
-/* `ls -l`: the kernel asks with READDIRPLUS each time that entries were looked at. */
-Test(fs_dir, bare_names_that_are_looked_at_come_again_with_attributes)
-{
-	enum { ENTRIES = 5000 };
-	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	const unsigned *n_asked = kernel->fake->n_asked;
-	uint64_t desk = fs_kernel_walk(kernel, "desk"), one, other;
-	struct seen seen = {.kernel = kernel}, ahead = {.kernel = kernel};
-	uint64_t offset = 0;
-
-	add_files(kernel, ENTRIES);
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &one), 0);
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &other), 0);
-	/* One who is ahead of it is not told of the same entries once more. */
-	cr_assert_eq(read_all(&ahead, desk, other, 0, false), 0);
-	cr_assert_eq(ahead.n, ENTRIES + 2);
-	cr_assert_eq(read_all(&seen, desk, one, 0, true), 0);
-	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_lt(seen.n_nodes, ENTRIES / 2);
-	cr_assert_eq(n_asked[OP_READDIR], 1);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, other);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, one);
-	fs_kernel_pass(kernel, 2 * SECOND);
-
-	seen = (struct seen){.kernel = kernel};
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &one), 0);
-	while (seen.n < 3000)
-		cr_assert_gt(
-		    fs_kernel_readdir(kernel, desk, one, &offset, 4096, false, visit, &seen), 0);
-	cr_assert_eq(read_all(&seen, desk, one, offset, true), 0);
-	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_eq(seen.n_nodes, ENTRIES + 2 - (offset + 0), "all of the rest were looked up");
-	cr_assert_eq(n_asked[OP_READDIR], 3);
-	cr_assert_eq(seen.ino_sum, ahead.ino_sum);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, one);
-	fs_kernel_free(kernel, false);
-}
-
-/* `ls -l` asks about each entry as soon as it has read it. */
-Test(fs_dir, a_listing_that_is_still_coming_tells_of_what_is_there)
-{
-	enum { ENTRIES = 20000 };
-	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	struct fs_fake_object *root = kernel->fake->root;
-	const unsigned *n_asked = kernel->fake->n_asked;
-	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
-	struct seen seen = {.kernel = kernel};
-	struct fuse_entry_out entry;
-	struct fuse_getxattr_in xattr = {.size = 100};
-	struct {
-		struct fuse_getxattr_in in;
-		char name[16];
-	} body = {.in = xattr, .name = "user.a"};
-	struct fs_kernel_reply *reply;
-	char name[32];
-
-	add_files(kernel, ENTRIES);
-	fs_fake_add(kernel->fake, root, "last", S_IFREG | 0644);
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_gt(fs_kernel_readdir(kernel, desk, handle, &offset, 4096, true, visit, &seen), 2);
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", &entry), 0);
-	cr_assert_gt(entry.attr_valid_nsec + entry.attr_valid, 0);
-	reply = fs_kernel_ask(kernel, FUSE_GETXATTR, entry.nodeid, &body, sizeof(xattr) + 7);
-	cr_assert_eq(reply->error, -ENODATA);
-	free(reply);
-	cr_assert_eq(n_asked[OP_LOOKUP] + n_asked[OP_GETXATTR], 0);
-	/* Of what has not come it says nothing, nor later than within a second. */
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "last", NULL), 0);
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "absent", &entry), -ENOENT);
-	cr_assert_eq(n_asked[OP_LOOKUP], 2);
-	fs_kernel_pass(kernel, SECOND);
-	fs_fake_remove(root, "file-0000003");
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", &entry), -ENOENT);
-	/* And all of it is not asked for again while it is coming. */
-	for (unsigned i = 10; i < 1000; i++) {
-		snprintf(name, sizeof(name), "file-%07u", i);
-		cr_assert_eq(fs_kernel_lookup(kernel, desk, name, NULL), 0);
-	}
-	cr_assert_eq(n_asked[OP_LOOKUP], 2 + 1 + 990);
-	cr_assert_eq(n_asked[OP_READDIR], 1);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
-	fs_kernel_free(kernel, false);
-}
-
-/* What was read and let go of is not found in the place of what is there. */
-Test(fs_dir, a_listing_that_was_let_go_of_in_part_tells_of_the_rest, .timeout = 300)
-{
-	enum { ENTRIES = 150000 };
-	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	const unsigned *n_asked = kernel->fake->n_asked;
-	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
-	struct seen seen = {.kernel = kernel};
-	unsigned n_reads = 0;
-
-	add_files(kernel, ENTRIES);
-	kernel->fake->batch = OPS_DIR_BATCH_MAX;
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	while (fs_kernel_readdir(kernel, desk, handle, &offset, 4096, true, visit, &seen) > 0) {
-		if (n_reads++ % 16 == 0)
-			cr_assert_eq(fs_kernel_lookup(kernel, desk, seen.last, NULL), 0);
-	}
-	cr_assert_eq(seen.n, ENTRIES + 2);
-	cr_assert_eq(n_asked[OP_READDIR], 2, "names, then attributes too");
-	cr_assert_eq(n_asked[OP_LOOKUP], 0);
-	cr_assert_eq(fs_kernel_lookup(kernel, desk, "file-0000003", NULL), 0);
-	cr_assert_eq(n_asked[OP_LOOKUP], 1);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
-	fs_kernel_free(kernel, false);
-}
-
-Test(fs_dir, a_closed_directory_is_not_read_on)
-{
-	struct fs_kernel *kernel = fs_kernel_new(NULL);
-	uint64_t desk = fs_kernel_walk(kernel, "desk"), handle, offset = 0;
-
-	add_files(kernel, 50000);
-	cr_assert_eq(fs_kernel_open(kernel, FUSE_OPENDIR, desk, &handle), 0);
-	cr_assert_gt(fs_kernel_readdir(kernel, desk, handle, &offset, 4096, false, NULL, NULL), 2);
-	fs_kernel_release(kernel, FUSE_RELEASEDIR, desk, handle);
-	fs_kernel_forget(kernel, desk, 1);
-	fs_kernel_free(kernel, true);
 }
 
 Test(fs_dir, where_something_is_locked_each_name_is_asked_for)

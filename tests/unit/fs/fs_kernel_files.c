@@ -184,3 +184,11 @@ int fs_kernel_file_close(struct fs_kernel *kernel, const struct fs_kernel_file *
 	    wait_for(kernel, fs_kernel_send(kernel, FUSE_RELEASE, file->node, &in, sizeof(in))), 0);
 	return error;
 }
+
+void fs_kernel_file_finish(struct fs_kernel *kernel)
+{
+	fs_kernel_run(kernel);
+	cr_assert_eq(kernel->fake->n_handles, 0);
+	cr_assert_eq(kernel->fake->n_frames, 0);
+	fs_kernel_free(kernel, false);
+}

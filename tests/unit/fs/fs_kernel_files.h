@@ -43,4 +43,7 @@ int fs_kernel_file_fsync(struct fs_kernel *kernel, const struct fs_kernel_file *
 /* FLUSH and RELEASE. Returns FLUSH's error. */
 int fs_kernel_file_close(struct fs_kernel *kernel, const struct fs_kernel_file *file);
 
+/* Ends the mount: nothing may be left open on the peer, and no frame kept. */
+void fs_kernel_file_finish(struct fs_kernel *kernel);
+
 #endif
