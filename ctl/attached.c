@@ -73,7 +73,7 @@ static void fail(struct attached *attached, const char *text)
 
 static void show(struct attached *attached, const char *text)
 {
-	raw_terminal_write(&attached->terminal, context_bytes(text));
+	raw_terminal_write(&attached->terminal, bytes_of_text(text));
 }
 
 /* --- what the job tells ----------------------------------------------------------------------- */

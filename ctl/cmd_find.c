@@ -129,7 +129,7 @@ static int run(struct finder *finder, struct remote *remote)
 		directory = finder->here.path;
 	command->peer = finder->peer ? finder->peer : finder->here.peer;
 	command->args.flags |= JOB_OWNER;
-	command->args.cwd = context_bytes(directory);
+	command->args.cwd = bytes_of_text(directory);
 	/* What is drawn is not to be changed, nor to wait for the end of a line. */
 	for (unsigned i = 0; i < 2 && !(command->args.flags & JOB_TTY); i++)
 		command->filters[i] = finder->filters[i].n_pairs ? &finder->filters[i] : NULL;
@@ -341,8 +341,8 @@ int cmd_find_run_grep(struct context *context)
 
 /* --- git -------------------------------------------------------------------------------------- */
 
-/* Where it runs is said by -C, before the command, or by the current directory. At a terminal it has
- * one there too, for its pager, its questions and the editor. */
+/* Where it runs is said by -C, before the command, or by the current directory. At a terminal it
+ * has one there too, for its pager, its questions and the editor. */
 static int add_git(struct finder *finder, char *const *words, int n)
 {
 	int first = 0, r = 0;

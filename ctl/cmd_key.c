@@ -89,10 +89,10 @@ static json_t *read_lines(char *output)
 	for (char *at = strtok_r(output, "\n", &rest); at; at = strtok_r(NULL, "\n", &rest)) {
 		json_t *line = json_loads(at, 0, NULL);
 		struct ctl_key_info key = {
-		    .name = context_bytes(fetch_text(line, "name")),
-		    .permissions = context_bytes(fetch_text(line, "permissions")),
+		    .name = bytes_of_text(fetch_text(line, "name")),
+		    .permissions = bytes_of_text(fetch_text(line, "permissions")),
 		    .is_for_all = json_is_null(json_object_get(line, "peers")),
-		    .peers = context_bytes(fetch_text(line, "peers")),
+		    .peers = bytes_of_text(fetch_text(line, "peers")),
 		    .created = time_of(line, "created_ms"),
 		    .used = time_of(line, "used_ms"),
 		};

@@ -56,7 +56,7 @@ static int apply_mv(struct change *change, const char *peer, json_t **ret_entry,
 {
 	struct args_kv_rename args = {
 	    .key = change->set.key,
-	    .new_key = context_bytes(change->context->arguments.words[1]),
+	    .new_key = bytes_of_text(change->context->arguments.words[1]),
 	    .flags = change->set.flags,
 	};
 	struct result_kv_rename result;
@@ -198,7 +198,7 @@ static int run_change(struct context *context,
 	if (r != CONTEXT_OK)
 		return r;
 	change.set = (struct args_kv_set){
-	    .key = context_bytes(arguments->words[0]),
+	    .key = bytes_of_text(arguments->words[0]),
 	    .flags = flags,
 	    .ttl_ms = arguments_number(arguments, "ttl", 0) * 1000,
 	    .version = arguments_number(arguments, "if-version", 0),
@@ -279,7 +279,7 @@ int cmd_kv_run_set(struct context *context)
 	else if (strcmp(word, "-") == 0 && read_all(context->in, &read) < 0)
 		r = context_fail(context, "standard input: %s", strerror(errno));
 	value = file || strcmp(word, "-") == 0 ? (struct bytes){read.data, read.size}
-					       : context_bytes(word);
+					       : bytes_of_text(word);
 	if (r == CONTEXT_OK)
 		r = run_change(context, apply_set, value,
 			       arguments_has(arguments, "keep-ttl") ? KV_KEEP_TTL : 0);

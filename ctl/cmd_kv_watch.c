@@ -177,7 +177,7 @@ static void ask(struct watched *watched)
 {
 	const struct arguments *arguments = &watched->watch->context->arguments;
 	struct args_kv_watch args = {
-	    .prefix = context_bytes(arguments->n_words > 0 ? arguments->words[0] : ""),
+	    .prefix = bytes_of_text(arguments->n_words > 0 ? arguments->words[0] : ""),
 	    .since = watched->since,
 	};
 	int r = remote_call(watched->watch->remote, watched->peer, OP_KV_WATCH, &args, &handler,

@@ -179,7 +179,7 @@ int cmd_msg_run_show(struct context *context)
 int cmd_msg_run_ack(struct context *context)
 {
 	struct args_msg_ack args = {
-	    .peer = context_bytes(arguments_text(&context->arguments, "peer", ""))};
+	    .peer = bytes_of_text(arguments_text(&context->arguments, "peer", ""))};
 	struct buffer elements = {0};
 	struct result_msg_ack result;
 	struct remote *remote;
@@ -188,7 +188,7 @@ int cmd_msg_run_ack(struct context *context)
 	if (r != CONTEXT_OK)
 		return r;
 	for (unsigned i = 0; e == 0 && i < context->arguments.n_words; i++) {
-		struct msg_id id = {.id = context_bytes(context->arguments.words[i])};
+		struct msg_id id = {.id = bytes_of_text(context->arguments.words[i])};
 
 		e = codec_list_append(&args.ids, &elements, &msg_id_record, &id);
 	}
@@ -377,9 +377,9 @@ int cmd_msg_run_send(struct context *context)
 	const char *type = arguments_text(arguments, "type", "chat");
 	const char *reply_to = arguments_text(arguments, "reply-to", "");
 	struct args_msg_send args = {
-	    .peer = context_bytes(arguments->words[0]),
+	    .peer = bytes_of_text(arguments->words[0]),
 	    .type = ops_msg_type_find(type),
-	    .reply_to = context_bytes(reply_to),
+	    .reply_to = bytes_of_text(reply_to),
 	    .ttl_ms = arguments_number(arguments, "ttl", 0) * 1000,
 	};
 	struct buffer body = {0};

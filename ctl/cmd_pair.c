@@ -386,9 +386,9 @@ int cmd_pair_run(struct context *context)
 {
 	const struct arguments *arguments = &context->arguments;
 	const char *address = arguments->n_words > 0 ? arguments->words[0] : "";
-	struct args_ctl_pair args = {.address = context_bytes(address),
-				     .name = context_bytes(arguments_text(arguments, "name", "")),
-				     .allow = context_bytes(arguments_text(arguments, "allow", "")),
+	struct args_ctl_pair args = {.address = bytes_of_text(address),
+				     .name = bytes_of_text(arguments_text(arguments, "name", "")),
+				     .allow = bytes_of_text(arguments_text(arguments, "allow", "")),
 				     .ttl_s = arguments_number(arguments, "ttl", TTL_S)};
 	struct pairing pairing = {.context = context, .dialling = *address};
 	int r = context_connect(context, &pairing.client), status = CONTEXT_FAILURE, signals;

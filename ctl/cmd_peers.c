@@ -102,7 +102,7 @@ static char *shown(struct bytes text)
 
 int cmd_peers_run_add(struct context *context)
 {
-	struct args_ctl_peer_add args = {.address = context_bytes(context->arguments.words[0])};
+	struct args_ctl_peer_add args = {.address = bytes_of_text(context->arguments.words[0])};
 	struct result_ctl_peer_add result;
 	struct local_client *client;
 	int r = call_daemon(context, OP_CTL_PEER_ADD, &args, &result, &client);
@@ -170,7 +170,7 @@ static void print_peer(const struct context *context, const json_t *peer)
 
 int cmd_peers_run_show(struct context *context)
 {
-	struct args_ctl_peer_show args = {.name = context_bytes(context->arguments.words[0])};
+	struct args_ctl_peer_show args = {.name = bytes_of_text(context->arguments.words[0])};
 	struct result_ctl_peer_show result;
 	struct local_client *client;
 	json_t *peer;
@@ -190,8 +190,8 @@ int cmd_peers_run_show(struct context *context)
 int cmd_peers_run_rename(struct context *context)
 {
 	const char *const *words = context->arguments.words;
-	struct args_ctl_peer_rename args = {.name = context_bytes(words[0]),
-					    .new_name = context_bytes(words[1])};
+	struct args_ctl_peer_rename args = {.name = bytes_of_text(words[0]),
+					    .new_name = bytes_of_text(words[1])};
 	struct local_client *client;
 	int r = call_daemon(context, OP_CTL_PEER_RENAME, &args, NULL, &client);
 
@@ -207,7 +207,7 @@ int cmd_peers_run_rename(struct context *context)
 int cmd_peers_run_remove(struct context *context)
 {
 	const char *name = context->arguments.words[0];
-	struct args_ctl_peer_remove args = {.name = context_bytes(name)};
+	struct args_ctl_peer_remove args = {.name = bytes_of_text(name)};
 	struct local_client *client;
 	int r = call_daemon(context, OP_CTL_PEER_REMOVE, &args, NULL, &client);
 
@@ -223,8 +223,8 @@ int cmd_peers_run_remove(struct context *context)
 int cmd_peers_run_allow(struct context *context)
 {
 	const char *const *words = context->arguments.words;
-	struct args_ctl_peer_allow args = {.name = context_bytes(words[0]),
-					   .permissions = context_bytes(words[1])};
+	struct args_ctl_peer_allow args = {.name = bytes_of_text(words[0]),
+					   .permissions = bytes_of_text(words[1])};
 	struct result_ctl_peer_allow result;
 	struct local_client *client;
 	json_t *permissions;

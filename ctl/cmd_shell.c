@@ -35,7 +35,7 @@ static int complain(const struct context *context, const char *peer, uint16_t op
 static int find(const struct context *context, struct remote *remote, const char *peer,
 		const char *name, struct result_job_status *ret_status)
 {
-	struct args_job_status args = {.name = context_bytes(name)};
+	struct args_job_status args = {.name = bytes_of_text(name)};
 	const char *reason;
 	int r = remote_ask(remote, peer, OP_JOB_STATUS, &args, ret_status, &reason);
 
@@ -48,9 +48,9 @@ static int start(const struct context *context, struct remote *remote, const str
 		 const char *name)
 {
 	const char *term = getenv("TERM");
-	struct args_job_start args = {.name = context_bytes(name),
+	struct args_job_start args = {.name = bytes_of_text(name),
 				      .flags = JOB_TTY | JOB_STDIN | JOB_LOGIN | JOB_ATTACH,
-				      .cwd = context_bytes(where->directory),
+				      .cwd = bytes_of_text(where->directory),
 				      .rows = 24,
 				      .cols = 80};
 	struct attached_target target = {
@@ -63,7 +63,7 @@ static int start(const struct context *context, struct remote *remote, const str
 	}
 	args.job |= 1; /* not 0 */
 	target.job = args.job;
-	args.term = context_bytes(term && strlen(term) <= OPS_JOB_NAME_MAX ? term : "");
+	args.term = bytes_of_text(term && strlen(term) <= OPS_JOB_NAME_MAX ? term : "");
 	if (ioctl(fileno(context->out), TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) {
 		args.rows = size.ws_row;
 		args.cols = size.ws_col;

@@ -77,7 +77,7 @@ static void print_json(const struct watch *watch, const struct watched *watched,
 			   json_pack("{s:f, s:s, s:s, s:o, s:b}", "time",
 				     (double)now.tv_sec + (double)now.tv_nsec / 1e9, "peer",
 				     watched->peer, "kind", kind, "path",
-				     context_json_text(context_bytes(path)), "dir", is_dir));
+				     context_json_text(bytes_of_text(path)), "dir", is_dir));
 }
 
 static void print_text(const struct watch *watch, const char *kind, const char *path, bool is_dir)
@@ -351,7 +351,7 @@ static int add(struct watch *watch, const char *mount, const char *path)
 				    : r == -EISDIR ? "all machines: name a directory of one"
 						   : strerror(-r));
 	watched = of_peer(watch, mounted.peer);
-	element.path = context_bytes(mounted.path);
+	element.path = bytes_of_text(mounted.path);
 	r = watched ? codec_list_append(&count, &watched->paths, &watch_path_record, &element)
 		    : -ENOMEM;
 	if (r == 0)

@@ -98,7 +98,7 @@ static int complain_unreachable(const struct context *context, int r)
 static int present_key(const struct context *context, struct local_client *client)
 {
 	const char *key = getenv("LOOPSY_API_KEY");
-	struct args_ctl_key args = {.key = context_bytes(key)};
+	struct args_ctl_key args = {.key = bytes_of_text(key)};
 
 	return args.key.size > 0 ? context_call(context, client, OP_CTL_KEY, &args, NULL)
 				 : CONTEXT_OK;

@@ -65,11 +65,7 @@ int context_complain(const struct context *context, struct local_client *client,
 /* The same line, for use elsewhere; malloc'ed, escaped. NULL without memory. */
 char *context_explain(struct local_client *client, int r);
 
-/* Fields of records, to and from. */
-static inline struct bytes context_bytes(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, text ? __builtin_strlen(text) : 0};
-}
+/* Text of a record as JSON. */
 json_t *context_json_text(struct bytes text);
 
 #endif

@@ -121,7 +121,7 @@ void exec_command_set_terminal(struct exec_command *command)
 	struct winsize size = {0};
 
 	command->args.flags |= JOB_TTY | JOB_STDIN;
-	command->args.term = context_bytes(term && strlen(term) <= OPS_JOB_NAME_MAX ? term : "");
+	command->args.term = bytes_of_text(term && strlen(term) <= OPS_JOB_NAME_MAX ? term : "");
 	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 &&
 	    ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
@@ -149,7 +149,7 @@ static void set_flags(const struct context *context, struct exec_command *comman
 	const struct arguments *arguments = &context->arguments;
 
 	command->detach = arguments_has(arguments, "detach");
-	command->args.name = context_bytes(arguments_text(arguments, "name", ""));
+	command->args.name = bytes_of_text(arguments_text(arguments, "name", ""));
 	command->args.timeout_ms = arguments_number(arguments, "timeout", 0) * 1000;
 	if (wants_terminal(context))
 		exec_command_set_terminal(command);
@@ -189,7 +189,7 @@ static int run(struct context *context, struct remote *remote)
 	if (r < 0)
 		goto out;
 	command.peer = target.peer;
-	command.args.cwd = context_bytes(target.directory);
+	command.args.cwd = bytes_of_text(target.directory);
 	set_flags(context, &command);
 	r = set_command(context, &command);
 	if (r < 0) {

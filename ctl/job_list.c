@@ -17,7 +17,7 @@ static const char *const states[] = {
 
 json_t *job_list_json(const char *peer, const struct job_info *info)
 {
-	struct bytes whose = info->peer.size ? info->peer : context_bytes(peer);
+	struct bytes whose = info->peer.size ? info->peer : bytes_of_text(peer);
 	bool exited = info->state == JOB_EXITED, killed = info->state == JOB_KILLED;
 
 	return json_pack("{s:o,s:o,s:o,s:s,s:o,s:o,s:b,s:o,s:I,s:I}", "name",
@@ -118,7 +118,7 @@ static void look_at(void *arg, const struct job_info *info)
 	bool exact = (begins && info->name.size == n) ||
 		     (finding->number != 0 && info->job == finding->number);
 
-	bool is_others = finding->n_found > 0 && !is_same(context_bytes(finding->peer), info->peer);
+	bool is_others = finding->n_found > 0 && !is_same(bytes_of_text(finding->peer), info->peer);
 
 	if (finding->whose.size > 0 && !is_same(finding->whose, info->peer))
 		return;

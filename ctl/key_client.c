@@ -70,9 +70,9 @@ static int generate_by_program(const struct context *context, const char *name, 
 int key_client_generate(const struct context *context, const char *name, const char *allow,
 			const char *peers, char **ret_key, char **ret_error)
 {
-	struct args_ctl_key_generate args = {.name = context_bytes(name),
-					     .permissions = context_bytes(allow),
-					     .peers = context_bytes(peers)};
+	struct args_ctl_key_generate args = {.name = bytes_of_text(name),
+					     .permissions = bytes_of_text(allow),
+					     .peers = bytes_of_text(peers)};
 	struct result_ctl_key_generate result;
 	struct local_client *client;
 	int r = connect_daemon(context, &client, ret_error);
@@ -92,7 +92,7 @@ int key_client_generate(const struct context *context, const char *name, const c
 
 bool key_client_holds(const struct context *context, const char *key)
 {
-	struct args_ctl_key args = {.key = context_bytes(key)};
+	struct args_ctl_key args = {.key = bytes_of_text(key)};
 	struct local_client *client;
 	int r = local_client_new(context->home->socket, &client);
 
@@ -106,7 +106,7 @@ bool key_client_holds(const struct context *context, const char *key)
 int key_client_revoke(const struct context *context, const char *name, char **ret_error)
 {
 	const char *const arguments[] = {"revoke", "--", name, NULL};
-	struct args_ctl_key_revoke args = {.name = context_bytes(name)};
+	struct args_ctl_key_revoke args = {.name = bytes_of_text(name)};
 	struct local_client *client;
 	int r = connect_daemon(context, &client, ret_error);
 

@@ -101,7 +101,7 @@ static const struct remote_handler handler = {on_reply, on_data, on_end};
 static int get_once(struct remote *remote, const char *peer, const char *key,
 		    struct getting *getting)
 {
-	struct args_kv_get args = {.key = context_bytes(key)};
+	struct args_kv_get args = {.key = bytes_of_text(key)};
 	int r = remote_call(remote, peer, OP_KV_GET, &args, &handler, getting, &getting->call);
 
 	while (r == 0 && !getting->has_ended)
@@ -142,7 +142,7 @@ int kv_client_list(struct remote *remote, const char *peer, const char *prefix,
 		   void (*each)(void *arg, const struct kv_entry *entry), void *arg,
 		   const char **ret_reason)
 {
-	struct args_kv_list args = {.prefix = context_bytes(prefix), .limit = OPS_KV_PAGE_MAX};
+	struct args_kv_list args = {.prefix = bytes_of_text(prefix), .limit = OPS_KV_PAGE_MAX};
 	uint8_t after[OPS_KV_KEY_MAX];
 	struct result_kv_list result;
 	struct kv_entry entry;

@@ -119,7 +119,7 @@ static int fetch_part(const struct context *context, struct remote *remote,
 int msg_client_fetch(const struct context *context, struct remote *remote, enum msg_box box,
 		     const char *id, json_t **ret_envelope)
 {
-	struct args_msg_show args = {.box = box, .id = context_bytes(id)};
+	struct args_msg_show args = {.box = box, .id = bytes_of_text(id)};
 	struct result_msg_show result;
 	struct buffer body = {0};
 	int r;
@@ -185,7 +185,7 @@ int msg_client_list(const struct context *context, struct remote *remote, enum m
 {
 	const char *peer = arguments_text(&context->arguments, "peer", "");
 	struct args_msg_list args = {.box = box,
-				     .peer = context_bytes(peer),
+				     .peer = bytes_of_text(peer),
 				     .limit = OPS_MSG_PAGE_MAX,
 				     .bodies = true,
 				     .fresh = true};
@@ -208,7 +208,7 @@ int msg_client_list(const struct context *context, struct remote *remote, enum m
 int msg_client_status(const struct context *context, struct remote *remote, const char *id,
 		      struct result_msg_status *ret_result)
 {
-	struct args_msg_status args = {.id = context_bytes(id)};
+	struct args_msg_status args = {.id = bytes_of_text(id)};
 
 	return msg_client_ask(context, remote, OP_MSG_STATUS, &args, ret_result);
 }

@@ -8,7 +8,7 @@
 
 int target_is_peer(const struct context *context, struct local_client *client, const char *name)
 {
-	struct args_ctl_peer_show args = {.name = context_bytes(name)};
+	struct args_ctl_peer_show args = {.name = bytes_of_text(name)};
 	struct result_ctl_peer_show result;
 	int r;
 

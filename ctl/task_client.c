@@ -144,8 +144,8 @@ static int put(struct task_client *client, const json_t *task, struct args_kv_se
 	text = json_dumps(task, JSON_COMPACT);
 	if (!text)
 		return -ENOMEM;
-	args->key = context_bytes(key);
-	args->value = context_bytes(text);
+	args->key = bytes_of_text(key);
+	args->value = bytes_of_text(text);
 	r = kv_client_set(client->remote, client->peer, args, &entry, &reason);
 	free(text);
 	return r < 0 ? fail(client, r, "%s", reason) : 0;
@@ -250,7 +250,7 @@ typedef int (*each_fn)(void *arg, const char *id);
 
 static int each_task(struct task_client *client, each_fn each, void *arg)
 {
-	struct args_kv_list args = {.prefix = context_bytes(PREFIX), .limit = OPS_KV_PAGE_MAX};
+	struct args_kv_list args = {.prefix = bytes_of_text(PREFIX), .limit = OPS_KV_PAGE_MAX};
 	char after[OPS_KV_KEY_MAX + 1];
 	struct result_kv_list result;
 	struct buffer kept = {0};
@@ -274,7 +274,7 @@ static int each_task(struct task_client *client, each_fn each, void *arg)
 				break;
 			snprintf(after, sizeof(after), "%.*s", (int)entry.key.size,
 				 (const char *)entry.key.data);
-			args.after = context_bytes(after);
+			args.after = bytes_of_text(after);
 			if (task_client_is_id(after + strlen(PREFIX)))
 				r = each(arg, after + strlen(PREFIX));
 		}
@@ -451,7 +451,7 @@ static int watch_once(struct task_client *client, const char *id, json_t **ret_t
 
 	if (r < 0)
 		return r;
-	args.prefix = context_bytes(key);
+	args.prefix = bytes_of_text(key);
 	r = remote_call(client->remote, client->peer, OP_KV_WATCH, &args, &handler, &watching,
 			&watching.call);
 	if (r < 0)

@@ -48,17 +48,17 @@ static void on_ctl_status(void *arg, struct control_call *call, const struct arg
 	struct daemon *daemon = arg;
 	struct buffer elements = {0};
 	struct result_ctl_status result = {
-	    .name = control_text(daemon->name),
-	    .id = control_text(daemon->identity->id),
-	    .version = control_text(LOOPSY_VERSION),
+	    .name = bytes_of_text(daemon->name),
+	    .id = bytes_of_text(daemon->identity->id),
+	    .version = bytes_of_text(LOOPSY_VERSION),
 	    .pid = (uint64_t)getpid(),
 	    .uptime_s = (uv_now(&daemon->loop) - daemon->instance_started_ms) / 1000,
-	    .mount = control_text(daemon->mounting.fs ? daemon->paths->mount : ""),
+	    .mount = bytes_of_text(daemon->mounting.fs ? daemon->paths->mount : ""),
 	};
 	const char *text;
 
 	for (size_t i = 0; i < 64 && (text = net_listen_address(daemon->net, i)); i++) {
-		struct ctl_address address = {.address = control_text(text)};
+		struct ctl_address address = {.address = bytes_of_text(text)};
 
 		if (codec_list_append(&result.listen, &elements, &ctl_address_record, &address) < 0)
 			break;
@@ -79,11 +79,11 @@ static void on_ctl_stop(void *arg, struct control_call *call, const struct args_
 static void offer_option(void *data, const struct options_print_row *row)
 {
 	struct ctl_option option = {
-	    .name = control_text(row->name),
-	    .value = control_text(row->value),
-	    .standard = control_text(row->standard ? row->standard : ""),
-	    .source = control_text(row->source),
-	    .summary = control_text(row->text ? row->text : ""),
+	    .name = bytes_of_text(row->name),
+	    .value = bytes_of_text(row->value),
+	    .standard = bytes_of_text(row->standard ? row->standard : ""),
+	    .source = bytes_of_text(row->source),
+	    .summary = bytes_of_text(row->text ? row->text : ""),
 	};
 
 	control_page_offer(data, &ctl_option_record, &option);
@@ -129,11 +129,11 @@ struct row_texts {
 
 static struct bytes utf8_or_empty(const char *text)
 {
-	struct bytes bytes = control_text(text);
+	struct bytes bytes = bytes_of_text(text);
 
 	for (size_t i = 0; i < bytes.size; i++) {
 		if (bytes.data[i] < 0x20 || bytes.data[i] > 0x7e)
-			return control_text("");
+			return bytes_of_text("");
 	}
 	return bytes;
 }
@@ -154,16 +154,17 @@ static struct ctl_peer describe(const struct paired *paired, struct row_texts *t
 					: "";
 	identity_fingerprint_text(record->fingerprint, texts->fingerprint);
 	return (struct ctl_peer){
-	    .name = control_text(record->name),
-	    .id = control_text(record->id),
-	    .fingerprint = control_text(texts->fingerprint),
+	    .name = bytes_of_text(record->name),
+	    .id = bytes_of_text(record->id),
+	    .fingerprint = bytes_of_text(texts->fingerprint),
 	    .state = status.state == TRANSPORT_UP                          ? CTL_PEER_ONLINE
 		     : status.connecting || status.state == TRANSPORT_LOST ? CTL_PEER_CONNECTING
 									   : CTL_PEER_OFFLINE,
-	    .address = control_text(address),
+	    .address = bytes_of_text(address),
 	    .rtt_us = status.state == TRANSPORT_UP && status.rtt_us ? status.rtt_us : OPS_CTL_ANY,
-	    .permissions = control_text(permissions_print(record->permissions, texts->permissions)),
-	    .granted = control_text(permissions_print(status.granted, texts->granted)),
+	    .permissions =
+		bytes_of_text(permissions_print(record->permissions, texts->permissions)),
+	    .granted = bytes_of_text(permissions_print(status.granted, texts->granted)),
 	    .software = utf8_or_empty(status.software),
 	    .last_seen = seen,
 	    .error = utf8_or_empty(status.error),
@@ -221,11 +222,11 @@ static void offer_service(void *arg, const struct discovery_service *service)
 	if (service->n_addresses > 0)
 		discovery_service_address_text(&service->addresses[0], address);
 	found = (struct ctl_found){
-	    .name = control_text(service->name),
-	    .id = control_text(service->id),
-	    .address = control_text(address),
-	    .peer = control_text(paired && paired_is_up(paired) ? paired->record.name : ""),
-	    .source = control_text("mdns"),
+	    .name = bytes_of_text(service->name),
+	    .id = bytes_of_text(service->id),
+	    .address = bytes_of_text(address),
+	    .peer = bytes_of_text(paired && paired_is_up(paired) ? paired->record.name : ""),
+	    .source = bytes_of_text("mdns"),
 	};
 	control_page_offer(&discovering->page, &ctl_found_record, &found);
 }
@@ -251,8 +252,8 @@ static void on_ctl_discovered(void *arg, struct control_call *call,
 	}
 	for (size_t i = 0; i < daemon->n_addresses; i++) {
 		struct ctl_found found = {
-		    .address = control_text(daemon->addresses[i].text),
-		    .source = control_text("manual"),
+		    .address = bytes_of_text(daemon->addresses[i].text),
+		    .source = bytes_of_text("manual"),
 		};
 
 		control_page_offer(&discovering.page, &ctl_found_record, &found);
@@ -289,9 +290,9 @@ static struct pending_answer *pending_new(struct control_call *call, enum op_ctl
 static void on_durable(void *data, int status)
 {
 	struct pending_answer *answer = data;
-	struct result_ctl_peer_add added = {.address = control_text(answer->text),
-					    .peer = control_text(answer->peer)};
-	struct result_ctl_peer_allow allowed = {.permissions = control_text(answer->text)};
+	struct result_ctl_peer_add added = {.address = bytes_of_text(answer->text),
+					    .peer = bytes_of_text(answer->peer)};
+	struct result_ctl_peer_allow allowed = {.permissions = bytes_of_text(answer->text)};
 	struct result_ctl_peer_rename renamed = {0};
 	struct result_ctl_peer_remove removed = {0};
 

@@ -11,15 +11,15 @@ static void offer(struct control_page *page, const char *name, enum ctl_check_st
 		  const char *detail, const char *fix)
 {
 	struct ctl_check check = {
-	    .name = control_text(name),
+	    .name = bytes_of_text(name),
 	    .status = status,
-	    .detail = control_text(detail),
-	    .fix = control_text(fix),
+	    .detail = bytes_of_text(detail),
+	    .fix = bytes_of_text(fix),
 	};
 
 	/* Reasons of avahi's or a peer's could hold anything. */
 	if (control_page_offer(page, &ctl_check_record, &check) < 0) {
-		check.detail = control_text("(not printable)");
+		check.detail = bytes_of_text("(not printable)");
 		control_page_offer(page, &ctl_check_record, &check);
 	}
 }

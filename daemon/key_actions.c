@@ -58,11 +58,11 @@ static struct ctl_key_info describe(struct daemon *daemon, const struct key_row 
 	const struct key_names names = names_of(daemon);
 
 	return (struct ctl_key_info){
-	    .name = control_text(row->name),
+	    .name = bytes_of_text(row->name),
 	    .permissions =
-		control_text(permissions_print(row->scope.permissions, texts->permissions)),
+		bytes_of_text(permissions_print(row->scope.permissions, texts->permissions)),
 	    .is_for_all = row->scope.is_for_all,
-	    .peers = control_text(key_names_print(&names, &row->scope, texts->peers)),
+	    .peers = bytes_of_text(key_names_print(&names, &row->scope, texts->peers)),
 	    .created = {.tv_sec = row->created_ms / 1000,
 			.tv_nsec = row->created_ms % 1000 * 1000000},
 	    .used = {.tv_sec = row->used_ms / 1000, .tv_nsec = row->used_ms % 1000 * 1000000},
@@ -295,7 +295,7 @@ static void on_made(void *data, int status, const char *secret, const struct key
 	if (status < 0) {
 		fail_at_once(answer->call, status);
 	} else {
-		result.key = control_text(secret);
+		result.key = bytes_of_text(secret);
 		result.info = describe(answer->daemon, &key->row, &texts);
 		audit_write(answer->daemon->audit, NULL, "key_generate", "ok", -1,
 			    json_pack("{s:s, s:s, s:s}", "key", key->row.name, "permissions",

@@ -32,6 +32,12 @@ static inline char *bytes_to_text(struct bytes bytes)
 	return strndup(bytes.size ? (const char *)bytes.data : "", bytes.size);
 }
 
+/* The bytes of a string, without its NUL; none of NULL. Borrowed. */
+static inline struct bytes bytes_of_text(const char *text)
+{
+	return (struct bytes){(const uint8_t *)text, text ? strlen(text) : 0};
+}
+
 /* A list as it stands in the frame: elements are taken out one by one (codec_list_next). When
  * encoding, `data` holds n already encoded elements. */
 struct list {

@@ -179,7 +179,7 @@ void mcp_call_fail(struct mcp_call *call, const char *format, ...)
 /* What loopsyd knows of the peer. Returns 0 or -errno. */
 static int show_peer(struct mcp_call *call, const char *peer, struct result_ctl_peer_show *result)
 {
-	struct args_ctl_peer_show args = {.name = context_bytes(peer)};
+	struct args_ctl_peer_show args = {.name = bytes_of_text(peer)};
 	const char *reason;
 	struct remote *remote = mcp_call_connect(call, &reason);
 

@@ -113,7 +113,7 @@ int peer_path_find(const char *mount, const char *peer, const char *given,
 int peer_path_may(struct remote *remote, const char *peer, const char *permission,
 		  const char **ret_reason)
 {
-	struct args_ctl_peer_show args = {.name = context_bytes(peer)};
+	struct args_ctl_peer_show args = {.name = bytes_of_text(peer)};
 	struct local_client *client = remote_client(remote);
 	struct result_ctl_peer_show shown;
 	int r = local_client_call(client, OP_CTL_PEER_SHOW, &args, &shown);

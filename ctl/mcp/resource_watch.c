@@ -144,7 +144,7 @@ static int ask_values(struct watcher *watcher, struct subscription *subscription
 {
 	bool is_value = subscription->uri.kind == RESOURCE_VALUE;
 	struct args_kv_watch args = {
-	    .prefix = context_bytes(is_value ? subscription->uri.rest : ""),
+	    .prefix = bytes_of_text(is_value ? subscription->uri.rest : ""),
 	    .since = subscription->since,
 	};
 	const char *peer = is_value ? subscription->uri.peer : "";

@@ -70,7 +70,7 @@ static void execute(struct mcp_call *call, struct remote *remote, struct exec_co
 		    const json_t *arguments)
 {
 	const char *given = tool_string(arguments, "stdin", "");
-	struct bytes in = context_bytes(given);
+	struct bytes in = bytes_of_text(given);
 	size_t room = job_report_room(call, arguments);
 	int wait_ms = (int)tool_integer(arguments, "wait_s", 30) * 1000;
 	struct args_job_remove remove_args;
@@ -105,9 +105,9 @@ static void run(struct mcp_call *call, const json_t *arguments)
 	if (!remote || job_place_find_cwd(call, arguments, &cwd) < 0)
 		return;
 	job_place_make_name(first_word(arguments), name, sizeof(name));
-	command.args.name = context_bytes(name);
+	command.args.name = bytes_of_text(name);
 	command.args.flags = JOB_MERGED;
-	command.args.cwd = context_bytes(cwd);
+	command.args.cwd = bytes_of_text(cwd);
 	command.args.timeout_ms = (uint64_t)tool_integer(arguments, "timeout_s", 0) * 1000;
 	if (set_command(&command, arguments) < 0)
 		mcp_call_fail(call, "the command or its environment is too long, or not valid");

@@ -200,8 +200,8 @@ static void search(struct mcp_call *call, struct remote *remote, const char *pee
 	int r = job_followed_init(&followed, (max + 1) * LINE_BYTES + COMPLAINTS + 1);
 
 	job_place_make_name("grep", name, sizeof(name));
-	command.args.name = context_bytes(name);
-	command.args.cwd = context_bytes(".");
+	command.args.name = bytes_of_text(name);
+	command.args.cwd = bytes_of_text(".");
 	if (r == 0 &&
 	    asprintf(&path, "%s%s", there[0] == '-' ? "./" : "", there[0] ? there : ".") < 0)
 		r = -ENOMEM;

@@ -21,7 +21,7 @@ static struct remote *find_job(struct mcp_call *call, const json_t *arguments,
 {
 	const char *peer = tool_string(arguments, "peer", "");
 	const char *job = tool_string(arguments, "job", "");
-	struct args_job_status args = {.name = context_bytes(job)};
+	struct args_job_status args = {.name = bytes_of_text(job)};
 	struct remote *remote = mcp_call_remote(call);
 	const char *reason;
 	int r;

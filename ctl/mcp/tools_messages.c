@@ -60,9 +60,9 @@ static void run_send(struct mcp_call *call, const json_t *arguments)
 	const char *peer = tool_string(arguments, "peer", "");
 	const json_t *body = json_object_get(arguments, "body");
 	struct args_msg_send args = {
-	    .peer = context_bytes(peer),
+	    .peer = bytes_of_text(peer),
 	    .type = ops_msg_type_find(tool_string(arguments, "type", "chat")),
-	    .reply_to = context_bytes(tool_string(arguments, "reply_to", "")),
+	    .reply_to = bytes_of_text(tool_string(arguments, "reply_to", "")),
 	    .body = {(const uint8_t *)json_string_value(body), json_string_length(body)},
 	};
 	struct remote *remote;
@@ -187,7 +187,7 @@ static bool take_message(struct page *page, const struct msg_info *info)
 	page->error = !envelope ? -ENOMEM
 		      : info->has_body
 			  ? buffer_append(&body, info->body.data, info->body.size)
-			  : fetch_body(page, context_bytes(fetch_text(envelope, "id")), &body);
+			  : fetch_body(page, bytes_of_text(fetch_text(envelope, "id")), &body);
 	/* The first one is shown anyhow, as far as it goes. */
 	fits = page->error == 0 &&
 	       (json_array_size(page->messages) == 0 ||
@@ -248,7 +248,7 @@ static void run_inbox(struct mcp_call *call, const json_t *arguments)
 {
 	const char *peer = tool_string(arguments, "peer", ""), *reason;
 	struct args_msg_list args = {.box = MSG_INBOX,
-				     .peer = context_bytes(peer),
+				     .peer = bytes_of_text(peer),
 				     .after = (uint64_t)tool_integer(arguments, "after", 0),
 				     .limit = LIST_MAX,
 				     .bodies = true,
@@ -308,7 +308,7 @@ static void fail_message(struct mcp_call *call, int error, const char *reason, c
 static int find_sender(struct remote *remote, const char *id, char from[OPS_MSG_PEER_MAX + 1],
 		       const char **ret_reason)
 {
-	struct args_msg_show args = {.box = MSG_INBOX, .id = context_bytes(id)};
+	struct args_msg_show args = {.box = MSG_INBOX, .id = bytes_of_text(id)};
 	struct result_msg_show result;
 	int r = remote_ask(remote, "", OP_MSG_SHOW, &args, &result, ret_reason);
 
@@ -321,8 +321,8 @@ static int find_sender(struct remote *remote, const char *id, char from[OPS_MSG_
 static int acknowledge(struct remote *remote, const char *id, const char *from,
 		       const char **ret_reason)
 {
-	struct args_msg_ack args = {.peer = context_bytes(from)};
-	struct msg_id element = {.id = context_bytes(id)};
+	struct args_msg_ack args = {.peer = bytes_of_text(from)};
+	struct msg_id element = {.id = bytes_of_text(id)};
 	struct result_msg_ack result;
 	struct buffer elements = {0};
 	int r = codec_list_append(&args.ids, &elements, &msg_id_record, &element);
@@ -390,7 +390,7 @@ static json_t *pick_status(json_t *status, const char *id)
 static void run_check(struct mcp_call *call, const json_t *arguments)
 {
 	const char *id = tool_string(arguments, "message_id", ""), *reason;
-	struct args_msg_status args = {.id = context_bytes(id)};
+	struct args_msg_status args = {.id = bytes_of_text(id)};
 	struct remote *remote = mcp_call_remote(call);
 	struct result_msg_status result;
 	json_t *status;

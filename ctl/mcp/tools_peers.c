@@ -130,7 +130,7 @@ static void run_list(struct mcp_call *call, const json_t *arguments)
 static void run_status(struct mcp_call *call, const json_t *arguments)
 {
 	const char *peer = tool_string(arguments, "peer", "");
-	struct args_ctl_peer_show args = {.name = context_bytes(peer)};
+	struct args_ctl_peer_show args = {.name = bytes_of_text(peer)};
 	struct remote *remote = mcp_call_remote(call);
 	char name[OPS_CTL_NAME_MAX + 1], mount[OPS_CTL_PATH_MAX + 1];
 	struct result_ctl_peer_show result;

@@ -83,7 +83,7 @@ static bool find(struct mcp_call *call, const json_t *arguments, struct session 
 /* Returns false having failed. */
 static bool ask_status(const struct session *session, struct job_followed *ret_followed)
 {
-	struct args_job_status args = {.name = context_bytes(session->name)};
+	struct args_job_status args = {.name = bytes_of_text(session->name)};
 	struct result_job_status result;
 	const char *reason;
 	int r = remote_ask(session->remote, session->peer, OP_JOB_STATUS, &args, &result, &reason);
@@ -213,7 +213,7 @@ static int fill_command(struct exec_command *command, const json_t *arguments)
 	int r = 0;
 
 	command->args.flags = JOB_TTY | JOB_STDIN | (line ? 0 : JOB_LOGIN);
-	command->args.term = context_bytes("xterm-256color");
+	command->args.term = bytes_of_text("xterm-256color");
 	command->args.rows = (uint64_t)tool_integer(arguments, "rows", 24);
 	command->args.cols = (uint64_t)tool_integer(arguments, "cols", 80);
 	if (line)
@@ -271,8 +271,8 @@ static void run_start(struct mcp_call *call, const json_t *arguments)
 	job_place_make_name(tool_string(arguments, "command", "shell"), name, sizeof(name));
 	if (!session.name[0])
 		session.name = name;
-	command.args.name = context_bytes(session.name);
-	command.args.cwd = context_bytes(cwd);
+	command.args.name = bytes_of_text(session.name);
+	command.args.cwd = bytes_of_text(cwd);
 	r = fill_command(&command, arguments);
 	if (r < 0) {
 		mcp_call_fail(call, "the command or its environment is too long, or not valid");

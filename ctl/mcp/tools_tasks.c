@@ -67,7 +67,7 @@ static json_t *cut(struct mcp_call *call, const char *peer, json_t *task, size_t
 
 		snprintf(key, sizeof(key), "task:%s", id);
 		json_object_set_new(task, "truncated", json_true());
-		control_path_add(task, control_path_kv(call, peer, context_bytes(key)));
+		control_path_add(task, control_path_kv(call, peer, bytes_of_text(key)));
 	}
 	return task;
 }

@@ -90,12 +90,6 @@ int control_page_offer(struct control_page *page, const struct record *record, c
 void control_page_finish(struct control_page *page);
 void control_page_deinit(struct control_page *page);
 
-/* A text field of a result or event. */
-static inline struct bytes control_text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, text ? __builtin_strlen(text) : 0};
-}
-
 /*
  * Listens at `path` (replacing a socket that a killed daemon left: the caller holds the instance
  * lock). The directory must be there, 0700. Only callers of our own uid, or root, are heard.

@@ -71,7 +71,7 @@ static void send_reason(struct control_connection *connection, uint64_t id, char
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	args.text = control_text(text);
+	args.text = bytes_of_text(text);
 	send_frame(connection, &frame, &args_ctl_reason_record, &args, &r);
 	if (r != -EINVAL)
 		return;

@@ -89,24 +89,20 @@ static int run(struct store_request *request, sqlite3 *db)
 
 /* --- back on the loop ------------------------------------------------------------------------- */
 
-static struct bytes text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static struct msg_info info_of(const struct msg *msg, const struct msg_row *row)
 {
 	const char *name = msg->options.peer_name(msg->options.arg, row->peer);
-	struct bytes other = text(name ? name : row->peer), own = text(msg->options.own_name);
+	struct bytes other = bytes_of_text(name ? name : row->peer),
+		     own = bytes_of_text(msg->options.own_name);
 	bool is_ours = row->box == MSG_OUTBOX;
 	struct msg_info info = {
 	    .number = (uint64_t)row->number,
 	    .box = row->box,
-	    .id = text(row->id),
+	    .id = bytes_of_text(row->id),
 	    .from = is_ours ? own : other,
 	    .to = is_ours ? other : own,
 	    .type = row->type,
-	    .reply_to = text(row->reply_to),
+	    .reply_to = bytes_of_text(row->reply_to),
 	    .state = is_ours ? row->state : MSG_DELIVERED,
 	    .sent = msg_time(row->sent_ns),
 	    .delivered = msg_time(row->delivered_ns),

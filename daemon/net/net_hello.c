@@ -23,11 +23,6 @@
 
 static const char software[] = "loopsy " LOOPSY_VERSION;
 
-static struct bytes text(const char *string)
-{
-	return (struct bytes){(const uint8_t *)string, strlen(string)};
-}
-
 static void copy_text(char *to, size_t size, struct bytes from)
 {
 	size_t n = from.size < size ? from.size : size - 1;
@@ -45,8 +40,8 @@ void net_hello_ask(struct peer_link *link)
 	    .version_min = NET_VERSION,
 	    .version_max = NET_VERSION,
 	    .instance = peer->net->instance,
-	    .name = text(peer->net->name),
-	    .software = text(software),
+	    .name = bytes_of_text(peer->net->name),
+	    .software = bytes_of_text(software),
 	};
 	struct frame frame = {
 	    .kind = FRAME_REQUEST, .op = OP_HELLO, .lowest = client_lowest(peer->client)};
@@ -207,8 +202,8 @@ static void reply(struct peer_link *link, bool resumed)
 	    .session = {session_id(peer->session), SESSION_ID_SIZE},
 	    .secret = {session_secret(peer->session), SESSION_SECRET_SIZE},
 	    .resumed = resumed,
-	    .name = text(peer->net->name),
-	    .software = text(software),
+	    .name = bytes_of_text(peer->net->name),
+	    .software = bytes_of_text(software),
 	    .uid = geteuid(),
 	    .gid = getegid(),
 	    .permissions = peer->permissions,

@@ -178,12 +178,12 @@ static void ask(struct pairing_room *room)
 	uv_timer_stop(&room->patience); /* a person looks at two screens now: the ttl goes on */
 	identity_fingerprint_text(attempt->peer.fingerprint, fingerprint);
 	event = (struct args_ctl_pair_code){
-	    .code = control_text(pairing_code(attempt->pairing)),
-	    .name = control_text(attempt->peer.name),
-	    .id = control_text(attempt->peer.id),
-	    .fingerprint = control_text(fingerprint),
-	    .address = control_text(pair_stream_address(attempt->stream)),
-	    .permissions = control_text(permissions_print(room->request.allow, permissions)),
+	    .code = bytes_of_text(pairing_code(attempt->pairing)),
+	    .name = bytes_of_text(attempt->peer.name),
+	    .id = bytes_of_text(attempt->peer.id),
+	    .fingerprint = bytes_of_text(fingerprint),
+	    .address = bytes_of_text(pair_stream_address(attempt->stream)),
+	    .permissions = bytes_of_text(permissions_print(room->request.allow, permissions)),
 	};
 	control_event(room->call, OP_CTL_PAIR_CODE, &event);
 }
@@ -449,7 +449,7 @@ static void tell_waiting(struct pairing_room *room, uint64_t ttl_s)
 
 	for (size_t i = 0; i < 64 && (text = room->config.host->listening(room->config.arg, i));
 	     i++) {
-		struct ctl_address address = {.address = control_text(text)};
+		struct ctl_address address = {.address = bytes_of_text(text)};
 		const char *colon = strrchr(text, ':');
 
 		if (codec_list_append(&event.listen, &elements, &ctl_address_record, &address) < 0)
@@ -534,8 +534,8 @@ void pairing_room_proved(struct pairing_room *room, const char *id)
 	memcpy(name, room->attempt->peer.name, sizeof(name));
 	room->config.host->audit(room->config.arg, name, "paired", "");
 	result = (struct result_ctl_pair){
-	    .peer = control_text(name),
-	    .permissions = control_text(permissions_print(room->request.allow, permissions)),
+	    .peer = bytes_of_text(name),
+	    .permissions = bytes_of_text(permissions_print(room->request.allow, permissions)),
 	};
 	window_close(room);
 	if (call)

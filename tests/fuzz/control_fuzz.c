@@ -54,7 +54,7 @@ static void park(void *arg, struct control_call *call)
 static void on_pair(void *arg, struct control_call *call, const struct args_ctl_pair *args)
 {
 	struct args_ctl_pair_code code = {
-	    .code = control_text("000000"), .name = args->name, .address = args->address};
+	    .code = bytes_of_text("000000"), .name = args->name, .address = args->address};
 
 	control_event(call, OP_CTL_PAIR_CODE, &code);
 	park(arg, call);

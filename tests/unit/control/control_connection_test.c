@@ -77,7 +77,7 @@ static void fake_credit(void *arg, unsigned channel, size_t bytes)
 
 static void fake_call(void *arg, struct control_call *call, const struct args_ctl_call *args)
 {
-	struct result_ctl_call result = {.result = control_text("result")};
+	struct result_ctl_call result = {.result = bytes_of_text("result")};
 	struct fake *fake = arg;
 
 	fake->parked = call;
@@ -180,7 +180,7 @@ Test(control_connection, says_why_before_it_fails)
 
 	fake_init(&fake);
 	cr_assert_eq(request(&fake, 9, OP_CTL_PEER_SHOW, &args_ctl_peer_show_record,
-			     &(struct args_ctl_peer_show){.name = control_text("de\x1bsk")}),
+			     &(struct args_ctl_peer_show){.name = bytes_of_text("de\x1bsk")}),
 		     0);
 	cr_assert(next_sent(&fake, &at, &frame));
 	cr_assert_eq(frame.kind, FRAME_EVENT);
@@ -325,7 +325,7 @@ Test(control_connection, cancels_when_the_caller_goes_and_drops_the_answer)
 static int stream(struct fake *fake, uint64_t id)
 {
 	return request(fake, id, OP_CTL_CALL, &args_ctl_call_record,
-		       &(struct args_ctl_call){.peer = control_text("desk"), .op = 60});
+		       &(struct args_ctl_call){.peer = bytes_of_text("desk"), .op = 60});
 }
 
 static int give_credit(struct fake *fake, uint64_t id, unsigned channel, size_t bytes)
@@ -345,7 +345,7 @@ Test(control_connection, streams_after_the_reply_and_ends)
 
 	fake_init(&fake);
 	cr_assert_eq(stream(&fake, 5), 0);
-	cr_assert_eq(control_stream_write(fake.parked, 1, control_text("hello")), 0);
+	cr_assert_eq(control_stream_write(fake.parked, 1, bytes_of_text("hello")), 0);
 	control_stream_end(fake.parked, -ENOTCONN);
 	cr_assert(next_sent(&fake, &at, &frame));
 	cr_assert_eq(frame.kind, FRAME_REPLY);
@@ -412,7 +412,7 @@ Test(control_connection, lets_a_limited_key_do_what_is_for_such_and_nothing_else
 
 	fake_init(&fake);
 	cr_assert_eq(request(&fake, 1, OP_CTL_KEY, &args_ctl_key_record,
-			     &(struct args_ctl_key){.key = control_text("secret")}),
+			     &(struct args_ctl_key){.key = bytes_of_text("secret")}),
 		     0);
 	cr_assert(next_sent(&fake, &at, &frame));
 	cr_assert_eq(frame.status, 0);
@@ -428,7 +428,7 @@ Test(control_connection, lets_a_limited_key_do_what_is_for_such_and_nothing_else
 	cr_assert(next_sent(&fake, &at, &frame));
 	cr_assert_eq(error_to_errno(frame.status), -EACCES);
 	cr_assert_eq(request(&fake, 4, OP_CTL_PEER_SHOW, &args_ctl_peer_show_record,
-			     &(struct args_ctl_peer_show){.name = control_text("desk")}),
+			     &(struct args_ctl_peer_show){.name = bytes_of_text("desk")}),
 		     0);
 	cr_assert(next_sent(&fake, &at, &frame));
 	cr_assert(next_sent(&fake, &at, &frame));

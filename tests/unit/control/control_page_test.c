@@ -12,8 +12,8 @@ static void offer(struct control_page *page, unsigned n, size_t size)
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "check %u", i);
 		cr_assert_eq(control_page_offer(page, &ctl_check_record,
-						&(struct ctl_check){.name = control_text(name),
-								    .detail = control_text(text)}),
+						&(struct ctl_check){.name = bytes_of_text(name),
+								    .detail = bytes_of_text(text)}),
 			     0);
 	}
 }

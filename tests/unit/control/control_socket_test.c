@@ -38,8 +38,8 @@ static void on_doctor(void *arg, struct control_call *call, const struct args_ct
 	control_page_init(&page, args->offset, args->limit);
 	for (unsigned i = 0; i < 1000; i++)
 		cr_assert_eq(control_page_offer(&page, &ctl_check_record,
-						&(struct ctl_check){.name = control_text("a"),
-								    .fix = control_text(text)}),
+						&(struct ctl_check){.name = bytes_of_text("a"),
+								    .fix = bytes_of_text(text)}),
 			     0);
 	control_page_finish(&page);
 	control_reply(call, &(struct result_ctl_doctor){.total = page.total, .checks = page.list});
@@ -377,7 +377,7 @@ Test(control_socket, ends_those_who_presented_a_key_and_tells_them_why)
 	for (unsigned i = 0; i < 3; i++) {
 		fds[i] = dial(world.path);
 		send_request(&world, fds[i], 1, OP_CTL_KEY, &args_ctl_key_record,
-			     &(struct args_ctl_key){.key = control_text(i < 2 ? "a" : "b")});
+			     &(struct args_ctl_key){.key = bytes_of_text(i < 2 ? "a" : "b")});
 		expect_reply(&world, fds[i], 1);
 	}
 	send_request(&world, fds[0], 2, OP_CTL_PAIR, &args_ctl_pair_record,

@@ -35,31 +35,31 @@ static void on_status(void *arg, struct control_call *call, const struct args_ct
 
 	control_page_init(&page, 0, 64);
 	control_page_offer(&page, &ctl_address_record,
-			   &(struct ctl_address){control_text("127.0.0.1:19532")});
+			   &(struct ctl_address){bytes_of_text("127.0.0.1:19532")});
 	control_page_finish(&page);
-	control_reply(call, &(struct result_ctl_status){.name = control_text("tower"),
-							.id = control_text("abcd"),
-							.version = control_text("0.1.0"),
+	control_reply(call, &(struct result_ctl_status){.name = bytes_of_text("tower"),
+							.id = bytes_of_text("abcd"),
+							.version = bytes_of_text("0.1.0"),
 							.pid = (uint64_t)getpid(),
 							.uptime_s = 7321,
-							.mount = control_text("/home/me/loopsy"),
+							.mount = bytes_of_text("/home/me/loopsy"),
 							.listen = page.list});
 	control_page_deinit(&page);
 }
 
 static struct ctl_peer some_peer(const char *name)
 {
-	return (struct ctl_peer){.name = control_text(name),
-				 .id = control_text("1234"),
-				 .fingerprint = control_text("aa:bb"),
+	return (struct ctl_peer){.name = bytes_of_text(name),
+				 .id = bytes_of_text("1234"),
+				 .fingerprint = bytes_of_text("aa:bb"),
 				 .state = CTL_PEER_ONLINE,
-				 .address = control_text("10.0.0.7:19532"),
+				 .address = bytes_of_text("10.0.0.7:19532"),
 				 .rtt_us = 1500,
-				 .permissions = control_text("fs:rw,exec"),
-				 .granted = control_text("none"),
-				 .software = control_text("loopsy 0.1.0"),
+				 .permissions = bytes_of_text("fs:rw,exec"),
+				 .granted = bytes_of_text("none"),
+				 .software = bytes_of_text("loopsy 0.1.0"),
 				 .last_seen = {.tv_sec = 1700000000},
-				 .error = control_text("")};
+				 .error = bytes_of_text("")};
 }
 
 static void on_peers(void *arg, struct control_call *call, const struct args_ctl_peers *args)
@@ -92,17 +92,17 @@ static void on_discovered(void *arg, struct control_call *call,
 
 	control_page_init(&page, args->offset, args->limit);
 	control_page_offer(&page, &ctl_found_record,
-			   &(struct ctl_found){.name = control_text("evil\xc2\x9b"
-								    "2Jname"),
-					       .id = control_text("ff"),
-					       .address = control_text("10.0.0.9:19532"),
-					       .peer = control_text(""),
-					       .source = control_text("mdns")});
+			   &(struct ctl_found){.name = bytes_of_text("evil\xc2\x9b"
+								     "2Jname"),
+					       .id = bytes_of_text("ff"),
+					       .address = bytes_of_text("10.0.0.9:19532"),
+					       .peer = bytes_of_text(""),
+					       .source = bytes_of_text("mdns")});
 	control_page_finish(&page);
 	control_reply(call, &(struct result_ctl_discovered){
 				.total = page.total,
 				.found = page.list,
-				.warning = control_text("avahi-daemon does not run")});
+				.warning = bytes_of_text("avahi-daemon does not run")});
 	control_page_deinit(&page);
 }
 
@@ -112,10 +112,10 @@ static void on_doctor(void *arg, struct control_call *call, const struct args_ct
 
 	control_page_init(&page, args->offset, args->limit);
 	control_page_offer(&page, &ctl_check_record,
-			   &(struct ctl_check){.name = control_text("avahi"),
+			   &(struct ctl_check){.name = bytes_of_text("avahi"),
 					       .status = CTL_CHECK_WARNING,
-					       .detail = control_text("not there"),
-					       .fix = control_text("apt install avahi-daemon")});
+					       .detail = bytes_of_text("not there"),
+					       .fix = bytes_of_text("apt install avahi-daemon")});
 	control_page_finish(&page);
 	control_reply(call, &(struct result_ctl_doctor){.total = page.total, .checks = page.list});
 	control_page_deinit(&page);
@@ -127,11 +127,11 @@ static void on_config(void *arg, struct control_call *call, const struct args_ct
 
 	control_page_init(&page, args->offset, args->limit);
 	control_page_offer(&page, &ctl_option_record,
-			   &(struct ctl_option){.name = control_text("port"),
-						.value = control_text("0"),
-						.standard = control_text("19532"),
-						.source = control_text("command line"),
-						.summary = control_text("where to listen")});
+			   &(struct ctl_option){.name = bytes_of_text("port"),
+						.value = bytes_of_text("0"),
+						.standard = bytes_of_text("19532"),
+						.source = bytes_of_text("command line"),
+						.summary = bytes_of_text("where to listen")});
 	control_page_finish(&page);
 	control_reply(call, &(struct result_ctl_config){.total = page.total, .options = page.list});
 	control_page_deinit(&page);
@@ -170,12 +170,12 @@ static void on_pair(void *arg, struct control_call *call, const struct args_ctl_
 {
 	struct daemon_side *daemon = arg;
 	struct args_ctl_pair_waiting waiting = {.port = 19532, .ttl_s = args->ttl_s};
-	struct args_ctl_pair_code code = {.code = control_text("482913"),
-					  .name = control_text("desk\x1b[2J"),
-					  .id = control_text("1234"),
-					  .fingerprint = control_text("aa:bb"),
-					  .address = control_text("10.0.0.7:4444"),
-					  .permissions = control_text("fs:rw,exec")};
+	struct args_ctl_pair_code code = {.code = bytes_of_text("482913"),
+					  .name = bytes_of_text("desk\x1b[2J"),
+					  .id = bytes_of_text("1234"),
+					  .fingerprint = bytes_of_text("aa:bb"),
+					  .address = bytes_of_text("10.0.0.7:4444"),
+					  .permissions = bytes_of_text("fs:rw,exec")};
 
 	control_event(call, OP_CTL_PAIR_WAITING, &waiting);
 	if (daemon->pairing == FAKE_NOBODY_COMES) {
@@ -203,9 +203,9 @@ static void on_answer(void *arg, struct control_call *call, const struct args_ct
 	daemon->pair = NULL;
 	control_reply(call, &(struct result_ctl_pair_answer){0});
 	if (args->accept)
-		control_reply(pair,
-			      &(struct result_ctl_pair){.peer = control_text("desk"),
-							.permissions = control_text("fs:rw,exec")});
+		control_reply(
+		    pair, &(struct result_ctl_pair){.peer = bytes_of_text("desk"),
+						    .permissions = bytes_of_text("fs:rw,exec")});
 	else
 		control_fail(pair, -ECANCELED, "said no");
 }

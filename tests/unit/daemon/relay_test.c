@@ -129,7 +129,7 @@ static void feed(struct world *world, const struct frame *frame, const struct re
 static void ask_peer(struct world *world, const char *peer, uint16_t op_number, const void *op_args)
 {
 	const struct op *op = op_find(&ops_peer, op_number);
-	struct args_ctl_call args = {.peer = control_text(peer), .op = op_number};
+	struct args_ctl_call args = {.peer = bytes_of_text(peer), .op = op_number};
 	struct buffer buffer = {0};
 
 	cr_assert_eq(codec_encode(op->args, op_args, &buffer, NULL), 0);
@@ -183,7 +183,7 @@ static void start(struct world *world)
 
 static void started(struct world *world)
 {
-	struct result_job_start result = {.info = {.job = 77, .name = control_text("true")}};
+	struct result_job_start result = {.info = {.job = 77, .name = bytes_of_text("true")}};
 
 	world->handler->reply(world->arg,
 			      &(struct transport_reply){.result = &result, .more = true});
@@ -191,7 +191,7 @@ static void started(struct world *world)
 
 Test(relay, passes_a_call_on_and_its_result_back)
 {
-	struct args_job_write write = {.job = 4, .data = control_text("input")};
+	struct args_job_write write = {.job = 4, .data = bytes_of_text("input")};
 	struct result_job_write result = {.end = 5}, seen;
 	struct result_ctl_call reply;
 	struct world world;
@@ -220,7 +220,7 @@ Test(relay, passes_a_stream_on_and_credit_back)
 	world_init(&world);
 	start(&world);
 	started(&world);
-	world.handler->data(world.arg, 1, control_text("oh no"));
+	world.handler->data(world.arg, 1, bytes_of_text("oh no"));
 	cr_assert_eq(next(&world).kind, FRAME_REPLY);
 	frame = next(&world);
 	cr_assert_eq(frame.kind, FRAME_DATA);
@@ -302,20 +302,20 @@ Test(relay, without_a_name_it_is_this_machine_that_is_asked)
 	world.handler->reply(world.arg, &(struct transport_reply){.error = -ENOENT});
 	expect_failure(&world, -ENOENT, "no such job on this machine");
 	ask_peer(&world, "", OP_UNLINK,
-		 &(struct args_unlink){.parent = 1, .name = control_text("x")});
+		 &(struct args_unlink){.parent = 1, .name = bytes_of_text("x")});
 	expect_failure(&world, -EINVAL, "not one to ask");
 	world_deinit(&world);
 }
 
 Test(relay, refuses_what_is_not_to_be_asked_from_here)
 {
-	struct args_ctl_call args = {.peer = control_text("desk"), .op = OP_JOB_WAIT};
+	struct args_ctl_call args = {.peer = bytes_of_text("desk"), .op = OP_JOB_WAIT};
 	struct world world;
 
 	world_init(&world);
-	ask(&world, OP_UNLINK, &(struct args_unlink){.parent = 1, .name = control_text("x")});
+	ask(&world, OP_UNLINK, &(struct args_unlink){.parent = 1, .name = bytes_of_text("x")});
 	expect_failure(&world, -EINVAL, "not one to ask");
-	args.args = control_text("\x01");
+	args.args = bytes_of_text("\x01");
 	feed(&world, &(struct frame){.kind = FRAME_REQUEST, .id = 9, .op = OP_CTL_CALL},
 	     &args_ctl_call_record, &args);
 	expect_failure(&world, -EINVAL, "arguments of job_wait");

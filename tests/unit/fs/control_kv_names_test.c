@@ -5,11 +5,6 @@
 
 #include "fs/control_kv.h"
 
-static struct bytes bytes(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 Test(control_kv_names, each_key_has_one_name_and_back)
 {
 	static const char *const pairs[][2] = {
@@ -21,9 +16,10 @@ Test(control_kv_names, each_key_has_one_name_and_back)
 	uint8_t key[OPS_KV_KEY_MAX];
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		cr_assert_eq(control_kv_name(bytes(pairs[i][0]), name), (int)strlen(pairs[i][1]));
+		cr_assert_eq(control_kv_name(bytes_of_text(pairs[i][0]), name),
+			     (int)strlen(pairs[i][1]));
 		cr_assert_str_eq(name, pairs[i][1]);
-		cr_assert_eq(control_kv_key(bytes(name), key), (int)strlen(pairs[i][0]));
+		cr_assert_eq(control_kv_key(bytes_of_text(name), key), (int)strlen(pairs[i][0]));
 		cr_assert_eq(memcmp(key, pairs[i][0], strlen(pairs[i][0])), 0);
 	}
 }
@@ -35,7 +31,7 @@ Test(control_kv_names, other_names_are_of_no_key)
 	uint8_t key[OPS_KV_KEY_MAX];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		cr_assert_eq(control_kv_key(bytes(names[i]), key), -ENOENT, "%s", names[i]);
+		cr_assert_eq(control_kv_key(bytes_of_text(names[i]), key), -ENOENT, "%s", names[i]);
 }
 
 Test(control_kv_names, too_long_ones_are_for_others)

@@ -6,11 +6,6 @@
 
 #include "fs/control_lines.h"
 
-static struct bytes text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static bool is(struct bytes line, const char *expected)
 {
 	return line.size == strlen(expected) && memcmp(line.data, expected, line.size) == 0;
@@ -29,9 +24,10 @@ Test(control_lines, are_the_same_in_one_write_and_in_many)
 		for (size_t at = 0; at < strlen(written); at += step) {
 			size_t size = strlen(written) - at < step ? strlen(written) - at : step;
 
-			cr_assert_eq(control_lines_add(
-					 &lines, (struct bytes){text(written).data + at, size}),
-				     0);
+			cr_assert_eq(
+			    control_lines_add(
+				&lines, (struct bytes){bytes_of_text(written).data + at, size}),
+			    0);
 			while (control_lines_next(&lines, &line) > 0)
 				cr_assert(n < 3 && is(line, expected[n++]));
 		}
@@ -54,7 +50,7 @@ static int error_of(const char *written, size_t size)
 	if (!error)
 		error = control_lines_last(&lines, &line);
 	if (error)
-		cr_assert_eq(control_lines_add(&lines, text("fine\n")), error);
+		cr_assert_eq(control_lines_add(&lines, bytes_of_text("fine\n")), error);
 	control_lines_deinit(&lines);
 	return error;
 }
@@ -93,7 +89,7 @@ Test(control_lines, variables_are_read_with_and_without_quotes)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct buffer variable = {0};
 
-		cr_assert_eq(control_lines_read_variable(text(cases[i][0]), &variable), 0);
+		cr_assert_eq(control_lines_read_variable(bytes_of_text(cases[i][0]), &variable), 0);
 		cr_assert(is((struct bytes){variable.data, variable.size}, cases[i][1]), "%s",
 			  cases[i][0]);
 		buffer_deinit(&variable);
@@ -101,8 +97,8 @@ Test(control_lines, variables_are_read_with_and_without_quotes)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct buffer variable = {0};
 
-		cr_assert_eq(control_lines_read_variable(text(bad[i]), &variable), -EINVAL, "%s",
-			     bad[i]);
+		cr_assert_eq(control_lines_read_variable(bytes_of_text(bad[i]), &variable), -EINVAL,
+			     "%s", bad[i]);
 		cr_assert_eq(variable.size, 0);
 		buffer_deinit(&variable);
 	}
@@ -113,26 +109,27 @@ Test(control_lines, orders_and_sizes_are_words)
 	struct control_order order;
 	unsigned rows, cols;
 
-	cr_assert_eq(control_lines_read_order(text("signal INT"), &order), 0);
+	cr_assert_eq(control_lines_read_order(bytes_of_text("signal INT"), &order), 0);
 	cr_assert(order.kind == CONTROL_SIGNAL && order.signal == SIGINT);
-	cr_assert_eq(control_lines_read_order(text(" signal\tSIGHUP "), &order), 0);
+	cr_assert_eq(control_lines_read_order(bytes_of_text(" signal\tSIGHUP "), &order), 0);
 	cr_assert_eq(order.signal, SIGHUP);
-	cr_assert_eq(control_lines_read_order(text("signal 9"), &order), 0);
+	cr_assert_eq(control_lines_read_order(bytes_of_text("signal 9"), &order), 0);
 	cr_assert_eq(order.signal, 9);
-	cr_assert_eq(control_lines_read_order(text("eof"), &order), 0);
+	cr_assert_eq(control_lines_read_order(bytes_of_text("eof"), &order), 0);
 	cr_assert_eq(order.kind, CONTROL_EOF);
-	cr_assert_eq(control_lines_read_order(text("close"), &order), 0);
+	cr_assert_eq(control_lines_read_order(bytes_of_text("close"), &order), 0);
 	cr_assert_eq(order.kind, CONTROL_CLOSE);
 	for (const char *const *bad =
 		 (const char *const[]){"", "signal", "signal 0", "signal 65", "signal NO",
 				       "signal INT 2", "EOF", "close now", "signal -1", NULL};
 	     *bad; bad++)
-		cr_assert_eq(control_lines_read_order(text(*bad), &order), -EINVAL, "%s", *bad);
-	cr_assert_eq(control_lines_read_size(text("24 80"), &rows, &cols), 0);
+		cr_assert_eq(control_lines_read_order(bytes_of_text(*bad), &order), -EINVAL, "%s",
+			     *bad);
+	cr_assert_eq(control_lines_read_size(bytes_of_text("24 80"), &rows, &cols), 0);
 	cr_assert(rows == 24 && cols == 80);
 	for (const char *const *bad = (const char *const[]){"", "24", "0 80", "24 10001", "24 80 1",
 							    "24x80", "-1 2", NULL};
 	     *bad; bad++)
-		cr_assert_eq(control_lines_read_size(text(*bad), &rows, &cols), -EINVAL, "%s",
-			     *bad);
+		cr_assert_eq(control_lines_read_size(bytes_of_text(*bad), &rows, &cols), -EINVAL,
+			     "%s", *bad);
 }

@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct bytes text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static bool is_text(struct bytes bytes, const char *text)
 {
 	return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
@@ -43,7 +38,8 @@ struct fs_fake_message *fs_fake_message_last(struct fs_fake *fake)
 void fs_fake_message_event(struct fs_fake *fake, enum msg_event_kind kind, const char *id,
 			   const char *peer)
 {
-	struct msg_event event = {.kind = kind, .id = text(id), .peer = text(peer)};
+	struct msg_event event = {
+	    .kind = kind, .id = bytes_of_text(id), .peer = bytes_of_text(peer)};
 
 	codec_encode(&msg_event_record, &event, &fake->message_events, NULL);
 }
@@ -87,9 +83,9 @@ static struct msg_info info_of(const struct fs_fake_message *message)
 	return (struct msg_info){
 	    .number = message->number,
 	    .box = message->box,
-	    .id = text(message->id),
-	    .from = text(is_ours ? "lap" : message->peer),
-	    .to = text(is_ours ? message->peer : "lap"),
+	    .id = bytes_of_text(message->id),
+	    .from = bytes_of_text(is_ours ? "lap" : message->peer),
+	    .to = bytes_of_text(is_ours ? message->peer : "lap"),
 	    .type = message->type,
 	    .state = message->state,
 	    .sent = {.tv_sec = 1000000000},
@@ -273,7 +269,7 @@ int fs_fake_message_next(struct fs_fake *fake, uint16_t op, struct fs_fake_job_c
 	} else if (call->at < fake->n_changes) {
 		change.entry.version = ++call->at;
 		snprintf(key, sizeof(key), "k%u", (unsigned)call->at);
-		change.entry.key = text(key);
+		change.entry.key = bytes_of_text(key);
 	} else {
 		return 0;
 	}

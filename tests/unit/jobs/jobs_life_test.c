@@ -166,7 +166,7 @@ Test(jobs_life, a_job_outlives_the_link_and_is_followed_on_where_it_was)
 	    &(struct args_job_attach){.job = number, .flags = JOB_OWNER, .offset = 4});
 	cr_assert_eq(jobs_fake_wait(&fake, again), 0);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number,
-				    .data = jobs_fake_text("\n")),
+				    .data = bytes_of_text("\n")),
 		     0);
 	jobs_fake_until(&fake, again->has_ended);
 	cr_assert_str_eq(jobs_fake_output(again, 0), "two\n");
@@ -212,7 +212,7 @@ static int signal_from(unsigned session, uint64_t job, struct bytes name)
 Test(jobs_life, this_machines_own_user_sees_the_jobs_of_all_and_nobody_else_does)
 {
 	static const char self = JOBS_FAKE_LOCAL;
-	struct args_job_start args = {.name = jobs_fake_text("build")};
+	struct args_job_start args = {.name = bytes_of_text("build")};
 	struct jobs_fake_call *theirs, *own, *refused;
 	uint64_t number;
 
@@ -233,7 +233,7 @@ Test(jobs_life, this_machines_own_user_sees_the_jobs_of_all_and_nobody_else_does
 	cr_assert_eq(signal_from(0, number, (struct bytes){0}), -ENOENT);
 	cr_assert_eq(signal_from(2, jobs_fake_number(theirs), (struct bytes){0}), -ENOENT);
 	/* A name is that of one's own. */
-	cr_assert_eq(signal_from(3, 0, jobs_fake_text("build")), 0);
+	cr_assert_eq(signal_from(3, 0, bytes_of_text("build")), 0);
 	jobs_fake_until(&fake, fake.n_ended == 1);
 	cr_assert_eq(fake.told.job, number);
 	cr_assert_eq(signal_from(3, jobs_fake_number(theirs), (struct bytes){0}), 0);
@@ -252,14 +252,14 @@ Test(jobs_life, what_is_written_is_read_and_ends)
 	cr_assert_eq(jobs_fake_wait(&fake, call), 0);
 	number = jobs_fake_number(call);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number,
-				    .data = jobs_fake_text("abc")),
+				    .data = bytes_of_text("abc")),
 		     0);
 	/* The same again, and more: only that is new. */
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number, .offset = 0,
-				    .data = jobs_fake_text("abcde")),
+				    .data = bytes_of_text("abcde")),
 		     0);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number, .offset = 6,
-				    .data = jobs_fake_text("x")),
+				    .data = bytes_of_text("x")),
 		     -EINVAL);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number,
 				    .offset = OPS_ANY, .eof = true),
@@ -278,7 +278,7 @@ Test(jobs_life, a_terminal_is_one)
 			      (struct args_job_start){.flags = JOBS_FAKE_OWNED | JOB_TTY,
 						      .rows = 33,
 						      .cols = 99,
-						      .term = jobs_fake_text("no-such-term")});
+						      .term = bytes_of_text("no-such-term")});
 	jobs_fake_until(&fake, call->has_ended);
 	cr_assert_eq(strncmp(jobs_fake_output(call, 0), "/dev/pts/", 9), 0);
 	cr_assert_not_null(strstr(jobs_fake_output(call, 0), "\r\n33 99\r\n"));
@@ -339,7 +339,7 @@ Test(jobs_life, who_attaches_to_a_terminal_sees_it_as_it_is)
 	cr_assert_gt(attached->screen_size, 0);
 	cr_assert_eq(attached->info.rows, 6);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WRITE, job_write, NULL, .job = number,
-				    .data = jobs_fake_text("yes\n")),
+				    .data = bytes_of_text("yes\n")),
 		     0);
 	jobs_fake_until(&fake, attach->has_ended && call->has_ended);
 	cr_assert_eq(attach->n_bytes, attached->screen_size + call->n_bytes - attached->offset);
@@ -398,7 +398,7 @@ Test(jobs_life, what_a_client_was_asked_is_not_answered_after_it)
 	    &fake, 0,
 	    "stty raw -echo; printf '\\033[>casked'; while [ ! -e gone ]; do sleep "
 	    "0.05; done; printf '\\033[6n'; dd bs=1 count=6 2>/dev/null | od -c",
-	    (struct args_job_start){.flags = JOB_ATTACH | JOB_TTY, .cwd = jobs_fake_text(".")});
+	    (struct args_job_start){.flags = JOB_ATTACH | JOB_TTY, .cwd = bytes_of_text(".")});
 	jobs_fake_until(&fake, call->n_bytes == 9);
 	number = jobs_fake_number(call);
 	jobs_fake_cancel(&fake, call);

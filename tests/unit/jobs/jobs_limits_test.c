@@ -33,20 +33,20 @@ Test(jobs_limits, what_makes_no_sense_starts_nothing)
 	jobs_fake_init(&fake, NULL);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_START, job_start, NULL, .job = 1), -EINVAL);
 	cr_assert_eq(
-	    JOBS_FAKE_CALL(&fake, JOB_START, job_start, NULL, .line = jobs_fake_text("true")),
+	    JOBS_FAKE_CALL(&fake, JOB_START, job_start, NULL, .line = bytes_of_text("true")),
 	    -EINVAL);
 	cr_assert_eq(start_error("true", (struct args_job_start){.flags = JOB_LOGIN}), -EINVAL);
 	cr_assert_eq(start_error("true", (struct args_job_start){.flags = JOB_OWNER}), -EINVAL);
-	cr_assert_eq(start_error("true", (struct args_job_start){.name = jobs_fake_text("a/b")}),
+	cr_assert_eq(start_error("true", (struct args_job_start){.name = bytes_of_text("a/b")}),
 		     -EINVAL);
-	cr_assert_eq(start_error("true", (struct args_job_start){.name = jobs_fake_text(".")}),
+	cr_assert_eq(start_error("true", (struct args_job_start){.name = bytes_of_text(".")}),
 		     -EINVAL);
-	cr_assert_eq(start_error("true", (struct args_job_start){.name = jobs_fake_text("-x")}),
+	cr_assert_eq(start_error("true", (struct args_job_start){.name = bytes_of_text("-x")}),
 		     -EINVAL);
 	args.line = (struct bytes){(const uint8_t *)"tr\0ue", 5};
 	args.job = 5;
 	cr_assert_eq(jobs_fake_call(&fake, OP_JOB_START, &args, NULL), -EINVAL);
-	args.line = jobs_fake_text("true");
+	args.line = bytes_of_text("true");
 	cr_assert_eq(codec_list_append(&args.env, &elements, &job_word_record, &word), 0);
 	codec_list_finish(&args.env, &elements);
 	cr_assert_eq(jobs_fake_call(&fake, OP_JOB_START, &args, NULL), -EINVAL);
@@ -54,7 +54,7 @@ Test(jobs_limits, what_makes_no_sense_starts_nothing)
 	cr_assert_eq(fake.n_told, 0);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .job = 5), -ENOENT);
 	cr_assert_eq(
-	    JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .name = jobs_fake_text("nobody")),
+	    JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .name = bytes_of_text("nobody")),
 	    -ENOENT);
 	jobs_fake_deinit(&fake);
 }
@@ -63,16 +63,15 @@ Test(jobs_limits, a_directory_must_be_there_and_be_one)
 {
 	jobs_fake_init(&fake, NULL);
 	scratch_write(scratch_path("file"), "", 0, 0644);
-	cr_assert_eq(start_error("true", (struct args_job_start){.cwd = jobs_fake_text("no")}),
+	cr_assert_eq(start_error("true", (struct args_job_start){.cwd = bytes_of_text("no")}),
 		     -ENOENT);
-	cr_assert_eq(start_error("true", (struct args_job_start){.cwd = jobs_fake_text("file")}),
+	cr_assert_eq(start_error("true", (struct args_job_start){.cwd = bytes_of_text("file")}),
 		     -ENOTDIR);
 	mkdir(scratch_path("dir"), 0755);
-	cr_assert_str_eq(
-	    jobs_fake_output(
-		run("basename \"$(pwd)\"", (struct args_job_start){.cwd = jobs_fake_text("dir")}),
-		0),
-	    "dir\n");
+	cr_assert_str_eq(jobs_fake_output(run("basename \"$(pwd)\"",
+					      (struct args_job_start){.cwd = bytes_of_text("dir")}),
+					  0),
+			 "dir\n");
 	cr_assert_str_eq(
 	    jobs_fake_output(run("[ \"$(pwd -P)\" = \"$(cd && pwd -P)\" ] && echo home",
 				 (struct args_job_start){0}),
@@ -83,8 +82,8 @@ Test(jobs_limits, a_directory_must_be_there_and_be_one)
 
 Test(jobs_limits, its_environment_is_ours_without_what_is_the_daemons)
 {
-	struct job_word word = {.text = jobs_fake_text("EXTRA=given")};
-	struct args_job_start args = {.flags = JOBS_FAKE_OWNED, .name = jobs_fake_text("named")};
+	struct job_word word = {.text = bytes_of_text("EXTRA=given")};
+	struct args_job_start args = {.flags = JOBS_FAKE_OWNED, .name = bytes_of_text("named")};
 	struct buffer elements = {0};
 	struct jobs_fake_call *call;
 
@@ -189,28 +188,26 @@ Test(jobs_limits, names_are_made_of_commands_and_are_one_jobs_each)
 	cr_assert_eq(start_error("sleep 1000", (struct args_job_start){0}), 0);
 	cr_assert_eq(start_error("sleep 1000", (struct args_job_start){0}), 0);
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, &status,
-				    .name = jobs_fake_text("sleep-2")),
+				    .name = bytes_of_text("sleep-2")),
 		     0);
 	cr_assert_eq(memcmp(status->info.cmd.data, "sleep 1000", 10), 0);
-	cr_assert_eq(start_error("true", (struct args_job_start){.name = jobs_fake_text("sleep")}),
+	cr_assert_eq(start_error("true", (struct args_job_start){.name = bytes_of_text("sleep")}),
 		     -EEXIST);
 	cr_assert_eq(
-	    JOBS_FAKE_CALL(&fake, JOB_REMOVE, job_remove, NULL, .name = jobs_fake_text("sleep")),
+	    JOBS_FAKE_CALL(&fake, JOB_REMOVE, job_remove, NULL, .name = bytes_of_text("sleep")),
 	    -EBUSY);
 	/* One that has ended makes way. */
-	cr_assert_eq(start_error("exit 1", (struct args_job_start){.name = jobs_fake_text("n")}),
+	cr_assert_eq(start_error("exit 1", (struct args_job_start){.name = bytes_of_text("n")}), 0);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WAIT, job_wait, NULL, .name = bytes_of_text("n")),
 		     0);
-	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WAIT, job_wait, NULL, .name = jobs_fake_text("n")),
+	cr_assert_eq(start_error("exit 2", (struct args_job_start){.name = bytes_of_text("n")}), 0);
+	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_WAIT, job_wait, &status, .name = bytes_of_text("n")),
 		     0);
-	cr_assert_eq(start_error("exit 2", (struct args_job_start){.name = jobs_fake_text("n")}),
-		     0);
-	cr_assert_eq(
-	    JOBS_FAKE_CALL(&fake, JOB_WAIT, job_wait, &status, .name = jobs_fake_text("n")), 0);
 	cr_assert_eq(status->info.exit, 2);
 	cr_assert_eq(
-	    JOBS_FAKE_CALL(&fake, JOB_REMOVE, job_remove, NULL, .name = jobs_fake_text("n")), 0);
+	    JOBS_FAKE_CALL(&fake, JOB_REMOVE, job_remove, NULL, .name = bytes_of_text("n")), 0);
 	cr_assert_eq(
-	    JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .name = jobs_fake_text("n")),
+	    JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .name = bytes_of_text("n")),
 	    -ENOENT);
 	jobs_fake_deinit(&fake);
 }
@@ -433,7 +430,7 @@ Test(jobs_limits, starts_and_ends_are_told_to_who_watches)
 
 	jobs_fake_init(&fake, NULL);
 	events = jobs_fake_start(&fake, 1, OP_JOB_EVENTS, &(struct args_job_events){0});
-	run("exit 9", (struct args_job_start){.name = jobs_fake_text("nine")});
+	run("exit 9", (struct args_job_start){.name = bytes_of_text("nine")});
 	input = (struct bytes){events->channels[0].data, events->channels[0].size};
 	cr_assert_eq(codec_decode(&job_info_record, &input, &info, NULL), 0);
 	cr_assert_eq(info.state, JOB_RUNNING);
@@ -484,8 +481,8 @@ Test(jobs_limits, a_lost_job_is_listed_and_can_be_removed)
 {
 	static const char peer;
 	struct job_info lost = {.job = 77,
-				.name = jobs_fake_text("build"),
-				.cmd = jobs_fake_text("make all"),
+				.name = bytes_of_text("build"),
+				.cmd = bytes_of_text("make all"),
 				.tty = true,
 				.started = {1000, 2000}};
 	const struct result_job_list *list;
@@ -518,7 +515,7 @@ Test(jobs_limits, a_lost_job_is_listed_and_can_be_removed)
 		     -ESRCH);
 	/* Its name is free, and goes to who asks for it. */
 	call = jobs_fake_line(&fake, 0, "exec sleep 1000",
-			      (struct args_job_start){.name = jobs_fake_text("build")});
+			      (struct args_job_start){.name = bytes_of_text("build")});
 	cr_assert_eq(jobs_fake_wait(&fake, call), 0);
 	cr_assert(fake.noted[0] != 77 && is_noted(jobs_fake_number(call)));
 	cr_assert_eq(JOBS_FAKE_CALL(&fake, JOB_STATUS, job_status, NULL, .job = 77), -ENOENT);

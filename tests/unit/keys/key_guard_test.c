@@ -15,11 +15,6 @@ static const char *find_peer(void *arg, const char *name)
 
 static const struct key_names names = {.find_peer = find_peer};
 
-static struct bytes text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static struct key_scope scope_of(uint16_t permissions, const char *a, const char *b)
 {
 	struct key_scope scope = {.permissions = permissions};
@@ -70,11 +65,11 @@ Test(key_guard, takes_messages_to_be_about_the_peer_that_they_name)
 {
 	struct key_scope desk = scope_of(PERMISSION_MSG, DESK, NULL);
 	struct key_scope all = {.permissions = PERMISSION_MSG, .is_for_all = true};
-	struct args_msg_send send = {.peer = text("desk")};
-	struct args_msg_draft draft = {.peer = text(DESK)};
-	struct args_msg_list list = {.peer = text("nas")};
-	struct args_msg_ack ack = {.peer = text("nobody")};
-	struct args_msg_events events = {.peer = text("")};
+	struct args_msg_send send = {.peer = bytes_of_text("desk")};
+	struct args_msg_draft draft = {.peer = bytes_of_text(DESK)};
+	struct args_msg_list list = {.peer = bytes_of_text("nas")};
+	struct args_msg_ack ack = {.peer = bytes_of_text("nobody")};
+	struct args_msg_events events = {.peer = bytes_of_text("")};
 	char long_name[300];
 
 	cr_assert_eq(ask(&desk, "", OP_MSG_SEND, &send), KEY_GUARD_YES);
@@ -110,16 +105,16 @@ Test(key_guard, tells_of_messages_of_its_peers_only)
 	struct key_scope desk = scope_of(PERMISSION_MSG, DESK, NULL);
 	struct key_scope all = {.permissions = PERMISSION_MSG, .is_for_all = true};
 	struct result_msg_show show = {
-	    .info = {.box = MSG_INBOX, .from = text("desk"), .to = text("lap")}};
+	    .info = {.box = MSG_INBOX, .from = bytes_of_text("desk"), .to = bytes_of_text("lap")}};
 	struct result_msg_status status = {
-	    .info = {.box = MSG_OUTBOX, .from = text("desk"), .to = text("nas")}};
+	    .info = {.box = MSG_OUTBOX, .from = bytes_of_text("desk"), .to = bytes_of_text("nas")}};
 	const struct op *show_op = op_find(&ops_peer, OP_MSG_SHOW);
 	const struct op *status_op = op_find(&ops_peer, OP_MSG_STATUS);
 
 	cr_assert(key_guard_reply(&desk, &names, show_op, &show));
 	cr_assert_not(key_guard_reply(&desk, &names, status_op, &status));
 	cr_assert(key_guard_reply(&all, &names, status_op, &status));
-	show.info.from = text("nas");
+	show.info.from = bytes_of_text("nas");
 	cr_assert_not(key_guard_reply(&desk, &names, show_op, &show));
 	cr_assert(key_guard_reply(&desk, &names, op_find(&ops_peer, OP_KV_GET), NULL));
 }

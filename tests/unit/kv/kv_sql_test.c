@@ -27,13 +27,13 @@ static void close_table(struct kv_sql *sql)
 static struct bytes key_of(char text[16], unsigned i)
 {
 	snprintf(text, 16, "key/%06u", i);
-	return kv_text(text);
+	return bytes_of_text(text);
 }
 
 static void set(struct kv_sql *sql, struct bytes key)
 {
 	struct kv_sql_set set = {.key = key,
-				 .value = {kv_text("value")},
+				 .value = {bytes_of_text("value")},
 				 .from = "me",
 				 .max_entries = 1000000,
 				 .max_bytes = 1ull << 40};
@@ -65,7 +65,7 @@ static void list(struct kv_sql *sql, const char *prefix, const char *after, cons
 {
 	struct kv_meta meta;
 
-	cr_assert_eq(kv_sql_list(sql, kv_text(prefix), kv_text(after), NOW), 0);
+	cr_assert_eq(kv_sql_list(sql, bytes_of_text(prefix), bytes_of_text(after), NOW), 0);
 	cr_assert_eq(kv_sql_list_next(sql, &meta), 0);
 	cr_assert_eq(meta.key_size, strlen(expected));
 	cr_assert_eq(memcmp(meta.key, expected, meta.key_size), 0, "%.*s", (int)meta.key_size,
@@ -94,18 +94,18 @@ static long cost(struct kv_sql *sql, unsigned i)
 
 	steps_of(sql);
 	set(sql, key_of(text, i));
-	get(sql, kv_text(text));
+	get(sql, bytes_of_text(text));
 	list(sql, "", "", "key/000000");
 	list(sql, text, "", text);
 	list(sql, "key/", text, (const char *)key_of(next, i + 1).data);
 	list(sql, "key/00", text, next);
-	cr_assert_eq(kv_sql_rename(sql, kv_text(text), kv_text("moved"), false, UINT64_MAX, NOW,
-				   &changes, &meta),
+	cr_assert_eq(kv_sql_rename(sql, bytes_of_text(text), bytes_of_text("moved"), false,
+				   UINT64_MAX, NOW, &changes, &meta),
 		     0);
 	list(sql, "m", "", "moved");
-	cr_assert_eq(kv_sql_delete(sql, kv_text("moved"), false, 0, NOW, &changes), 0);
+	cr_assert_eq(kv_sql_delete(sql, bytes_of_text("moved"), false, 0, NOW, &changes), 0);
 	cr_assert_eq(kv_sql_next_expiry(sql, &expires), 0);
-	set(sql, kv_text(text));
+	set(sql, bytes_of_text(text));
 	return steps_of(sql);
 }
 
@@ -138,7 +138,7 @@ Test(kv_sql, changes_that_are_kept_are_bounded)
 
 	open_table(&sql);
 	for (long i = 0; i < KV_LOG_MAX + 1000; i++)
-		set(&sql, kv_text("a"));
+		set(&sql, bytes_of_text("a"));
 	cr_assert_eq(sqlite3_exec(sql.db, "SELECT count(*) FROM kv_change", count, &n, NULL),
 		     SQLITE_OK);
 	cr_assert_geq(n, KV_LOG_MAX);

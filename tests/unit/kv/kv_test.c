@@ -14,8 +14,10 @@ TestSuite(kv, .init = scratch_init, .fini = scratch_fini);
 
 static int set_if(const char *key, const char *value, uint64_t flags, uint64_t version)
 {
-	struct args_kv_set args = {
-	    .key = kv_text(key), .value = kv_text(value), .flags = flags, .version = version};
+	struct args_kv_set args = {.key = bytes_of_text(key),
+				   .value = bytes_of_text(value),
+				   .flags = flags,
+				   .version = version};
 
 	return kv_world_ask(&world, OP_KV_SET, &args, NULL);
 }
@@ -34,8 +36,8 @@ Test(kv, what_was_set_is_got_also_after_a_restart)
 	kv_world_open(&world);
 	expect_value("a", "one");
 	expect_value("empty", "");
-	cr_assert_eq(kv_world_ask(&world, OP_KV_STAT, &(struct args_kv_stat){kv_text("a")}, &stat),
-		     0);
+	cr_assert_eq(
+	    kv_world_ask(&world, OP_KV_STAT, &(struct args_kv_stat){bytes_of_text("a")}, &stat), 0);
 	cr_assert_eq(stat.entry.size, 3);
 	cr_assert_eq(stat.entry.ttl_ms, 0);
 	cr_assert_eq(memcmp(stat.entry.from.data, "me", 2), 0);
@@ -77,7 +79,7 @@ Test(kv, conditions_hold_or_nothing_is_changed)
 	cr_assert_eq(set_if("b", "new", KV_IF_VERSION, 0), 0);
 	expect_value("a", "third");
 	cr_assert_eq(kv_world_ask(&world, OP_KV_DEL,
-				  &(struct args_kv_del){.key = kv_text("a"),
+				  &(struct args_kv_del){.key = bytes_of_text("a"),
 							.flags = KV_IF_VERSION,
 							.version = (uint64_t)version},
 				  NULL),
@@ -120,7 +122,7 @@ Test(kv, lists_are_by_prefix_in_the_order_of_bytes_and_paged)
 
 Test(kv, a_value_gets_another_key)
 {
-	struct args_kv_rename args = {.key = kv_text("a"), .new_key = kv_text("b")};
+	struct args_kv_rename args = {.key = bytes_of_text("a"), .new_key = bytes_of_text("b")};
 	struct result_kv_rename result;
 	int64_t version;
 
@@ -136,7 +138,7 @@ Test(kv, a_value_gets_another_key)
 	cr_assert_eq(result.entry.version, (uint64_t)version + 2, "two changes");
 	cr_assert_null(kv_get(&world, "a"));
 	expect_value("b", "one");
-	args.key = kv_text("b");
+	args.key = bytes_of_text("b");
 	cr_assert_eq(kv_world_ask(&world, OP_KV_RENAME, &args, &result), 0, "to itself");
 	cr_assert_eq(result.entry.version, (uint64_t)version + 2);
 	cr_assert_str_eq(kv_list(&world, "", 10), "b");
@@ -147,15 +149,17 @@ Test(kv, a_value_gets_another_key)
 
 static int set_ttl(const char *key, uint64_t ttl_ms, uint64_t flags)
 {
-	struct args_kv_set args = {
-	    .key = kv_text(key), .value = kv_text("v"), .ttl_ms = ttl_ms, .flags = flags};
+	struct args_kv_set args = {.key = bytes_of_text(key),
+				   .value = bytes_of_text("v"),
+				   .ttl_ms = ttl_ms,
+				   .flags = flags};
 
 	return kv_world_ask(&world, OP_KV_SET, &args, NULL);
 }
 
 static uint64_t ttl_of(const char *key)
 {
-	struct args_kv_stat args = {kv_text(key)};
+	struct args_kv_stat args = {bytes_of_text(key)};
 	struct result_kv_stat stat;
 
 	cr_assert_eq(kv_world_ask(&world, OP_KV_STAT, &args, &stat), 0);
@@ -236,8 +240,9 @@ Test(kv, what_is_too_large_leaves_the_old_value)
 
 Test(kv, parts_come_in_their_order_and_may_come_twice)
 {
-	struct args_kv_stage stage = {.upload = 5, .part = kv_text("abc")};
-	struct args_kv_set set = {.upload = 5, .key = kv_text("a"), .value = kv_text("f")};
+	struct args_kv_stage stage = {.upload = 5, .part = bytes_of_text("abc")};
+	struct args_kv_set set = {
+	    .upload = 5, .key = bytes_of_text("a"), .value = bytes_of_text("f")};
 	struct result_kv_stage result;
 
 	kv_world_open(&world);
@@ -246,7 +251,7 @@ Test(kv, parts_come_in_their_order_and_may_come_twice)
 	cr_assert_eq(kv_world_ask(&world, OP_KV_STAGE, &stage, &result), 0);
 	cr_assert_eq(result.end, 3);
 	stage.offset = 2;
-	stage.part = kv_text("cde");
+	stage.part = bytes_of_text("cde");
 	cr_assert_eq(kv_world_ask(&world, OP_KV_STAGE, &stage, &result), 0);
 	cr_assert_eq(result.end, 5);
 	cr_assert_eq(kv_world_ask(&world, OP_KV_SET, &set, NULL), 0);
@@ -283,8 +288,8 @@ static void start(uint16_t op, const void *args, struct waiting *waiting)
 Test(kv, one_upload_too_many_waits_for_room)
 {
 	struct waiting waiting = {0}, given_up = {0};
-	struct args_kv_stage stage = {.part = kv_text("x")};
-	struct args_kv_set set = {.key = kv_text("a")};
+	struct args_kv_stage stage = {.part = bytes_of_text("x")};
+	struct args_kv_set set = {.key = bytes_of_text("a")};
 
 	kv_world_open(&world);
 	for (stage.upload = 1; stage.upload <= 16; stage.upload++)
@@ -351,13 +356,13 @@ Test(kv, many_at_once_are_all_answered_and_kept)
 {
 	enum { N = 2000 };
 	struct waiting *waiting = calloc(N, sizeof(*waiting));
-	struct args_kv_set set = {.value = kv_text("v")};
+	struct args_kv_set set = {.value = bytes_of_text("v")};
 	char key[16];
 
 	kv_world_open(&world);
 	for (int i = 0; i < N; i++) {
 		snprintf(key, sizeof(key), "%d", i % 500);
-		set.key = kv_text(key);
+		set.key = bytes_of_text(key);
 		start(OP_KV_SET, &set, &waiting[i]);
 	}
 	for (int i = 0; i < N; i++) {
@@ -373,8 +378,8 @@ Test(kv, it_ends_with_changes_under_way)
 {
 	enum { N = 100 };
 	struct waiting waiting[N] = {0};
-	struct args_kv_set set = {.key = kv_text("a"), .value = kv_text("v")};
-	struct args_kv_get get = {.key = kv_text("a")};
+	struct args_kv_set set = {.key = bytes_of_text("a"), .value = bytes_of_text("v")};
+	struct args_kv_get get = {.key = bytes_of_text("a")};
 
 	kv_world_open(&world);
 	for (int i = 0; i < N; i += 2) {

@@ -65,7 +65,7 @@ static const struct transport_handler handler = {on_reply, on_data, on_end};
 
 static void watch(struct watching *watching, const char *prefix, uint64_t since)
 {
-	struct args_kv_watch args = {.prefix = kv_text(prefix), .since = since};
+	struct args_kv_watch args = {.prefix = bytes_of_text(prefix), .since = since};
 
 	cr_assert_eq(world.transport->ops->call(world.transport, OP_KV_WATCH, &args, NULL, &handler,
 						watching, NULL, &watching->call),
@@ -84,7 +84,7 @@ static void expect(const struct watching *watching, size_t i, uint64_t kind, con
 
 Test(kv_watch, every_change_is_told_once_and_in_order)
 {
-	struct args_kv_rename rename = {.key = kv_text("a"), .new_key = kv_text("b")};
+	struct args_kv_rename rename = {.key = bytes_of_text("a"), .new_key = bytes_of_text("b")};
 	static struct watching watching;
 	int64_t version;
 
@@ -147,7 +147,8 @@ Test(kv_watch, goes_on_behind_a_version)
 
 Test(kv_watch, what_expires_is_told)
 {
-	struct args_kv_set set = {.key = kv_text("a"), .value = kv_text("v"), .ttl_ms = 1};
+	struct args_kv_set set = {
+	    .key = bytes_of_text("a"), .value = bytes_of_text("v"), .ttl_ms = 1};
 	static struct watching watching;
 
 	kv_world_open(&world);
@@ -162,7 +163,8 @@ Test(kv_watch, what_expires_is_told)
 
 Test(kv_watch, what_expires_around_a_restart_is_told)
 {
-	struct args_kv_set set = {.key = kv_text("a"), .value = kv_text("v"), .ttl_ms = 1};
+	struct args_kv_set set = {
+	    .key = bytes_of_text("a"), .value = bytes_of_text("v"), .ttl_ms = 1};
 	static struct watching watching;
 
 	kv_world_open(&world);
@@ -178,7 +180,7 @@ Test(kv_watch, what_expires_around_a_restart_is_told)
 
 Test(kv_watch, changes_are_kept_over_a_restart)
 {
-	struct args_kv_rename rename = {.key = kv_text("a"), .new_key = kv_text("b")};
+	struct args_kv_rename rename = {.key = bytes_of_text("a"), .new_key = bytes_of_text("b")};
 	static struct watching watching;
 	int64_t version;
 

@@ -2,11 +2,6 @@
 
 #include <stdio.h>
 
-struct bytes kv_text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static void identify(void *arg, const struct session *session, char ret_id[IDENTITY_ID_SIZE],
 		     const char **ret_name)
 {
@@ -155,7 +150,7 @@ int kv_world_ask(struct kv_world *world, uint16_t op, const void *args, void *re
 
 int64_t kv_set(struct kv_world *world, const char *key, const char *value)
 {
-	struct args_kv_set args = {.key = kv_text(key), .value = kv_text(value)};
+	struct args_kv_set args = {.key = bytes_of_text(key), .value = bytes_of_text(value)};
 	struct result_kv_set result;
 	int r = kv_world_ask(world, OP_KV_SET, &args, &result);
 
@@ -164,7 +159,7 @@ int64_t kv_set(struct kv_world *world, const char *key, const char *value)
 
 int kv_set_large(struct kv_world *world, const char *key, const uint8_t *data, size_t size)
 {
-	struct args_kv_set set = {.key = kv_text(key)};
+	struct args_kv_set set = {.key = bytes_of_text(key)};
 	size_t at = 0;
 	int r;
 
@@ -184,12 +179,13 @@ int kv_set_large(struct kv_world *world, const char *key, const uint8_t *data, s
 
 int kv_del(struct kv_world *world, const char *key)
 {
-	return kv_world_ask(world, OP_KV_DEL, &(struct args_kv_del){.key = kv_text(key)}, NULL);
+	return kv_world_ask(world, OP_KV_DEL, &(struct args_kv_del){.key = bytes_of_text(key)},
+			    NULL);
 }
 
 char *kv_get(struct kv_world *world, const char *key)
 {
-	struct args_kv_get args = {.key = kv_text(key)};
+	struct args_kv_get args = {.key = bytes_of_text(key)};
 	struct result_kv_get result;
 	int r = kv_world_ask(world, OP_KV_GET, &args, &result);
 
@@ -202,7 +198,7 @@ char *kv_get(struct kv_world *world, const char *key)
 
 uint8_t *kv_get_large(struct kv_world *world, const char *key, size_t *ret_size)
 {
-	struct args_kv_get args = {.key = kv_text(key)};
+	struct args_kv_get args = {.key = bytes_of_text(key)};
 	struct result_kv_get result;
 	struct asking asking = {.result = &result};
 
@@ -223,7 +219,7 @@ const char *kv_list(struct kv_world *world, const char *prefix, uint64_t limit)
 	text[0] = '\0';
 	do {
 		struct args_kv_list args = {
-		    .prefix = kv_text(prefix), .after = kv_text(after), .limit = limit};
+		    .prefix = bytes_of_text(prefix), .after = bytes_of_text(after), .limit = limit};
 
 		cr_assert_eq(kv_world_ask(world, OP_KV_LIST, &args, &result), 0);
 		cr_assert_leq(result.entries.n, limit);

@@ -51,7 +51,6 @@ int kv_world_ask(struct kv_world *world, uint16_t op, const void *args, void *re
 		}                                                                                  \
 	} while (0)
 
-struct bytes kv_text(const char *text);
 /* KV_SET without conditions; the entry's version, or -errno. */
 int64_t kv_set(struct kv_world *world, const char *key, const char *value);
 /* A value of any size, in parts where it must be. 0 or -errno. */

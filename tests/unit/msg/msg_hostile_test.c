@@ -11,9 +11,9 @@ static struct msg_part part_of(uint64_t seq, const char *id, const char *body)
 {
 	return (struct msg_part){
 	    .seq = seq,
-	    .id = msg_fake_text(id),
+	    .id = bytes_of_text(id),
 	    .size = strlen(body),
-	    .body = msg_fake_text(body),
+	    .body = bytes_of_text(body),
 	};
 }
 
@@ -62,7 +62,7 @@ Test(msg_hostile, ids_and_bodies_are_checked_and_what_was_before_them_is_kept)
 	parts[0] = part_of(0, ID, "x");
 	cr_assert_eq(deliver(&fake, 1, parts, 1, &result), -EBADMSG);
 	parts[0] = part_of(100, ID, "x");
-	parts[0].reply_to = msg_fake_text("../../x");
+	parts[0].reply_to = bytes_of_text("../../x");
 	cr_assert_eq(deliver(&fake, 1, parts, 1, &result), -EINVAL);
 	cr_assert_str_eq(msg_fake_bodies(&fake.desk, MSG_INBOX), "good,good,good,good,good,good,");
 	msg_fake_deinit(&fake);
@@ -150,7 +150,7 @@ Test(msg_hostile, parts_with_a_gap_or_another_size_are_not_put_together)
 
 Test(msg_hostile, nobody_acknowledges_what_was_sent_to_others_or_not_at_all)
 {
-	struct msg_receipt receipt = {.id = msg_fake_text("nothing"),
+	struct msg_receipt receipt = {.id = bytes_of_text("nothing"),
 				      .read = {.tv_sec = INT64_MAX, .tv_nsec = 5}};
 	struct args_msg_read args = {0};
 	struct buffer elements = {0};
@@ -162,7 +162,7 @@ Test(msg_hostile, nobody_acknowledges_what_was_sent_to_others_or_not_at_all)
 	msg_fake_until(&fake, strcmp(msg_fake_state(&fake.lap, id), "delivered") == 0);
 	cr_assert_eq(codec_list_append(&args.receipts, &elements, &msg_receipt_record, &receipt),
 		     0);
-	receipt.id = msg_fake_text(id);
+	receipt.id = bytes_of_text(id);
 	cr_assert_eq(codec_list_append(&args.receipts, &elements, &msg_receipt_record, &receipt),
 		     0);
 	codec_list_finish(&args.receipts, &elements);
@@ -179,20 +179,20 @@ Test(msg_hostile, nobody_acknowledges_what_was_sent_to_others_or_not_at_all)
 
 Test(msg_hostile, bad_bodies_are_not_sent)
 {
-	struct args_msg_send args = {.peer = msg_fake_text("desk")};
+	struct args_msg_send args = {.peer = bytes_of_text("desk")};
 	struct msg_fake fake;
 
 	msg_fake_init(&fake, NULL);
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &args, NULL), -EINVAL);
-	args.body = msg_fake_text("\xc3");
+	args.body = bytes_of_text("\xc3");
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &args, NULL), -EILSEQ);
 	args.body = (struct bytes){(const uint8_t *)"a\0b", 3};
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &args, NULL), -EILSEQ);
-	args.body = msg_fake_text("x");
-	args.reply_to = msg_fake_text("NO");
+	args.body = bytes_of_text("x");
+	args.reply_to = bytes_of_text("NO");
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &args, NULL), -EINVAL);
-	args.reply_to = msg_fake_text("");
-	args.peer = msg_fake_text("nobody");
+	args.reply_to = bytes_of_text("");
+	args.peer = bytes_of_text("nobody");
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &args, NULL), -ENOENT);
 	cr_assert_str_eq(msg_fake_bodies(&fake.lap, MSG_OUTBOX), "");
 	msg_fake_deinit(&fake);

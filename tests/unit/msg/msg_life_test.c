@@ -116,8 +116,8 @@ static char *make_large(size_t size)
 static int send_large(struct msg_fake_machine *machine, const char *body, size_t size,
 		      char ret_id[OPS_MSG_ID_MAX + 1])
 {
-	struct args_msg_draft draft = {.draft = 77, .peer = msg_fake_text(machine->other->name)};
-	struct args_msg_send args = {.draft = 77, .peer = msg_fake_text(machine->other->name)};
+	struct args_msg_draft draft = {.draft = 77, .peer = bytes_of_text(machine->other->name)};
+	struct args_msg_send args = {.draft = 77, .peer = bytes_of_text(machine->other->name)};
 	const struct result_msg_send *result;
 	struct msg_sent sent;
 	struct list list;
@@ -142,7 +142,7 @@ static int send_large(struct msg_fake_machine *machine, const char *body, size_t
 static void check_body(struct msg_fake_machine *machine, const char *id, const char *body,
 		       size_t size)
 {
-	struct args_msg_show args = {.box = MSG_INBOX, .id = msg_fake_text(id)};
+	struct args_msg_show args = {.box = MSG_INBOX, .id = bytes_of_text(id)};
 	const struct result_msg_show *result;
 
 	do {
@@ -200,7 +200,7 @@ Test(msg_life, large_and_small_ones_keep_their_order)
 /* As somebody who closes `send`, which nobody waits for, and then lists the outbox. */
 Test(msg_life, a_fresh_list_has_what_was_sent_just_before)
 {
-	struct args_msg_send send = {.peer = msg_fake_text("desk"), .body = msg_fake_text("x")};
+	struct args_msg_send send = {.peer = bytes_of_text("desk"), .body = bytes_of_text("x")};
 	struct args_msg_list list = {.box = MSG_OUTBOX, .fresh = true};
 	const struct result_msg_list *result;
 	struct msg_fake fake;
@@ -222,16 +222,16 @@ Test(msg_life, a_fresh_list_has_what_was_sent_just_before)
 static int draft(struct msg_fake_machine *machine, uint64_t number, const char *body)
 {
 	struct args_msg_draft args = {.draft = number,
-				      .peer = msg_fake_text(machine->other->name),
+				      .peer = bytes_of_text(machine->other->name),
 				      .store = true,
-				      .body = msg_fake_text(body)};
+				      .body = bytes_of_text(body)};
 
 	return msg_fake_ask(machine, OP_MSG_DRAFT, &args, NULL);
 }
 
 Test(msg_life, a_stored_draft_is_sent_once)
 {
-	struct args_msg_send args = {.draft = 5, .peer = msg_fake_text("desk")};
+	struct args_msg_send args = {.draft = 5, .peer = bytes_of_text("desk")};
 	struct msg_fake fake;
 
 	msg_fake_init(&fake, NULL);
@@ -263,7 +263,7 @@ Test(msg_life, a_stored_draft_is_sent_after_a_restart_of_the_daemon)
 Test(msg_life, a_draft_that_is_given_up_is_not_sent_by_a_later_daemon_either)
 {
 	struct args_msg_discard args = {.draft = 9};
-	struct args_msg_send send = {.draft = 9, .peer = msg_fake_text("desk")};
+	struct args_msg_send send = {.draft = 9, .peer = bytes_of_text("desk")};
 	struct msg_fake fake;
 
 	msg_fake_init(&fake, NULL);
@@ -280,8 +280,8 @@ Test(msg_life, a_draft_that_is_given_up_is_not_sent_by_a_later_daemon_either)
 
 Test(msg_life, whether_a_peer_takes_messages_is_told_before_there_is_one)
 {
-	struct args_msg_draft args = {.peer = msg_fake_text("desk")};
-	struct args_msg_send send = {.draft = 5, .peer = msg_fake_text("desk")};
+	struct args_msg_draft args = {.peer = bytes_of_text("desk")};
+	struct args_msg_send send = {.draft = 5, .peer = bytes_of_text("desk")};
 	struct msg_fake fake;
 
 	msg_fake_init(&fake, NULL);
@@ -292,11 +292,11 @@ Test(msg_life, whether_a_peer_takes_messages_is_told_before_there_is_one)
 	cr_assert_eq(draft(&fake.lap, 6, "refused"), -EACCES);
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_SEND, &send, NULL), 0,
 		     "its writer was told so");
-	args.body = msg_fake_text("x");
+	args.body = bytes_of_text("x");
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DRAFT, &args, NULL), -EINVAL,
 		     "it has no number");
 	args.body = (struct bytes){0};
-	args.peer = msg_fake_text("nobody");
+	args.peer = bytes_of_text("nobody");
 	cr_assert_eq(msg_fake_ask(&fake.lap, OP_MSG_DRAFT, &args, NULL), -ENOENT);
 	msg_fake_deinit(&fake);
 }
@@ -306,7 +306,7 @@ Test(msg_life, whether_a_peer_takes_messages_is_told_before_there_is_one)
 Test(msg_life, one_whose_time_is_over_expires_and_is_not_delivered)
 {
 	struct args_msg_send args = {
-	    .peer = msg_fake_text("desk"), .ttl_ms = 1, .body = msg_fake_text("late")};
+	    .peer = bytes_of_text("desk"), .ttl_ms = 1, .body = bytes_of_text("late")};
 	struct msg_fake fake;
 	const char *id;
 
@@ -325,7 +325,7 @@ Test(msg_life, one_whose_time_is_over_expires_and_is_not_delivered)
 Test(msg_life, one_that_arrived_is_delivered_though_its_time_was_over_before_the_answer)
 {
 	struct args_msg_send args = {
-	    .peer = msg_fake_text("desk"), .ttl_ms = 100, .body = msg_fake_text("x")};
+	    .peer = bytes_of_text("desk"), .ttl_ms = 100, .body = bytes_of_text("x")};
 	const struct result_msg_send *result;
 	struct msg_sent sent;
 	struct msg_fake fake;
@@ -352,7 +352,7 @@ Test(msg_life, one_that_arrived_is_delivered_though_its_time_was_over_before_the
 
 Test(msg_life, a_full_outbox_is_told_and_read_ones_make_room)
 {
-	struct args_msg_send args = {.peer = msg_fake_text("desk"), .body = msg_fake_text("3")};
+	struct args_msg_send args = {.peer = bytes_of_text("desk"), .body = bytes_of_text("3")};
 	struct msg_options options = {.max_messages = 2};
 	struct msg_fake fake;
 	const char *id;
@@ -393,7 +393,7 @@ Test(msg_life, a_full_inbox_holds_the_rest_back_until_there_is_room)
 
 Test(msg_life, a_peer_that_refuses_is_told_and_gets_them_when_it_does_not_any_more)
 {
-	struct args_msg_send args = {.peer = msg_fake_text("desk"), .body = msg_fake_text("2")};
+	struct args_msg_send args = {.peer = bytes_of_text("desk"), .body = bytes_of_text("2")};
 	struct msg_fake fake;
 	const char *id;
 
@@ -436,7 +436,7 @@ Test(msg_life, unpairing_removes_what_belongs_to_the_peer_and_a_new_pairing_begi
 
 Test(msg_life, one_without_a_peer_goes_to_all)
 {
-	struct args_msg_send args = {.type = MSG_BROADCAST, .body = msg_fake_text("all")};
+	struct args_msg_send args = {.type = MSG_BROADCAST, .body = bytes_of_text("all")};
 	struct msg_fake fake;
 
 	msg_fake_init(&fake, NULL);
@@ -472,9 +472,9 @@ Test(msg_life, watchers_are_told)
 
 	msg_fake_init(&fake, NULL);
 	here = msg_fake_start(&fake.lap, OP_MSG_EVENTS, &args);
-	args.peer = msg_fake_text("lap");
+	args.peer = bytes_of_text("lap");
 	there = msg_fake_start(&fake.desk, OP_MSG_EVENTS, &args);
-	args.peer = msg_fake_text("nobody");
+	args.peer = bytes_of_text("nobody");
 	nowhere = msg_fake_start(&fake.desk, OP_MSG_EVENTS, &args);
 	cr_assert_eq(nowhere->error, -ENOENT);
 	id = msg_fake_send(&fake.lap, "x");

@@ -6,11 +6,6 @@
 #include "proto/cursor.h"
 #include "proto/ops_peer.h"
 
-static struct bytes text(const char *s)
-{
-	return (struct bytes){(const uint8_t *)s, strlen(s)};
-}
-
 static bool same(struct bytes a, struct bytes b)
 {
 	return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
@@ -194,7 +189,7 @@ Test(codec, a_number_over_its_bound_is_refused_on_both_sides)
 
 Test(codec, a_payload_is_left_out_of_the_buffer_and_returned)
 {
-	struct result_read result = {.data = text("hello")};
+	struct result_read result = {.data = bytes_of_text("hello")};
 	struct buffer buffer = {0};
 	struct bytes payload;
 
@@ -298,7 +293,7 @@ Test(cursor, a_length_that_is_not_there_is_refused)
 					  "\xc9\xff\xff\xff\xff", "\xc1"};
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct bytes input = text(bad[i]);
+		struct bytes input = bytes_of_text(bad[i]);
 
 		cr_assert_eq(cursor_skip(&input, NULL), -EBADMSG, "%u", i);
 	}
@@ -306,10 +301,10 @@ Test(cursor, a_length_that_is_not_there_is_refused)
 
 Test(cursor, utf8_has_no_surrogates_overlong_forms_or_nul)
 {
-	cr_assert(cursor_is_utf8(text("grün \xf0\x9f\x98\x80")));
-	cr_assert_not(cursor_is_utf8(text("\xc0\xaf")));
-	cr_assert_not(cursor_is_utf8(text("\xed\xa0\x80")));
-	cr_assert_not(cursor_is_utf8(text("\xf4\x90\x80\x80")));
-	cr_assert_not(cursor_is_utf8(text("\xe2\x82")));
+	cr_assert(cursor_is_utf8(bytes_of_text("grün \xf0\x9f\x98\x80")));
+	cr_assert_not(cursor_is_utf8(bytes_of_text("\xc0\xaf")));
+	cr_assert_not(cursor_is_utf8(bytes_of_text("\xed\xa0\x80")));
+	cr_assert_not(cursor_is_utf8(bytes_of_text("\xf4\x90\x80\x80")));
+	cr_assert_not(cursor_is_utf8(bytes_of_text("\xe2\x82")));
 	cr_assert_not(cursor_is_utf8((struct bytes){(const uint8_t *)"a\0b", 3}));
 }

@@ -15,11 +15,6 @@ static struct mounts *mounts;
 static struct exports exports;
 static struct watch_tree *tree;
 
-static struct bytes text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static void init(bool recursive, size_t max_watches)
 {
 	static const char *const deny[] = {"secret"};
@@ -115,7 +110,7 @@ Test(watch_tree, tells_what_happens_in_a_directory)
 	init(false, 100);
 	make_dir("d");
 	make_dir("d/below");
-	cr_assert_eq(watch_tree_add(tree, 0, text("d")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("d")), 0);
 	make("d/a");
 	make("d/below/not_told");
 	move("d/a", "d/b");
@@ -132,7 +127,7 @@ Test(watch_tree, follows_directories_that_come_and_go)
 	init(true, 100);
 	make_dir("d");
 	make_dir("d/old");
-	cr_assert_eq(watch_tree_add(tree, 0, text("d")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("d")), 0);
 	make_dir("d/new");
 	make_dir("d/new/deep");
 	make("d/new/deep/first");
@@ -158,7 +153,7 @@ Test(watch_tree, a_file_is_watched_by_its_name_even_if_it_is_replaced)
 	init(false, 100);
 	make("f");
 	make("other");
-	cr_assert_eq(watch_tree_add(tree, 0, text("f")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("f")), 0);
 	make("other");
 	make("new");
 	move("new", "f");
@@ -177,16 +172,16 @@ Test(watch_tree, several_paths_are_told_apart)
 	init(true, 100);
 	make_dir("d");
 	make_dir("d/e");
-	cr_assert_eq(watch_tree_add(tree, 0, text("d")), 0);
-	cr_assert_eq(watch_tree_add(tree, 1, text("d/e")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("d")), 0);
+	cr_assert_eq(watch_tree_add(tree, 1, bytes_of_text("d/e")), 0);
 	make("d/e/f");
 	make("d/end");
 	read_until(WATCH_CHANGED, "end");
 	told("created 0:e/f\n");
 	told("created 1:f\n");
-	cr_assert_eq(watch_tree_add(tree, 2, text("nothing")), -ENOENT);
-	cr_assert_eq(watch_tree_add(tree, 2, text("../etc")), -ENOENT);
-	cr_assert_eq(watch_tree_add(tree, 2, text("/etc")), -ENOENT);
+	cr_assert_eq(watch_tree_add(tree, 2, bytes_of_text("nothing")), -ENOENT);
+	cr_assert_eq(watch_tree_add(tree, 2, bytes_of_text("../etc")), -ENOENT);
+	cr_assert_eq(watch_tree_add(tree, 2, bytes_of_text("/etc")), -ENOENT);
 	fini();
 }
 
@@ -194,8 +189,8 @@ Test(watch_tree, what_is_denied_is_not_told)
 {
 	init(true, 100);
 	make_dir("secret");
-	cr_assert_eq(watch_tree_add(tree, 0, text("secret")), -ENOENT);
-	cr_assert_eq(watch_tree_add(tree, 0, text("")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("secret")), -ENOENT);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("")), 0);
 	make("secret/key");
 	move("secret", "gone");
 	move("gone", "secret");
@@ -212,8 +207,8 @@ Test(watch_tree, the_end_of_what_is_watched_is_told)
 	init(true, 100);
 	make_dir("d");
 	make_dir("e");
-	cr_assert_eq(watch_tree_add(tree, 0, text("d")), 0);
-	cr_assert_eq(watch_tree_add(tree, 1, text("e")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("d")), 0);
+	cr_assert_eq(watch_tree_add(tree, 1, bytes_of_text("e")), 0);
 	move("d", "elsewhere");
 	rmdir(scratch_path("e"));
 	read_until(WATCH_GONE, "");
@@ -229,11 +224,11 @@ Test(watch_tree, more_directories_than_it_may_watch_are_refused_or_told_of)
 	init(true, 3);
 	make_dir("d");
 	make_dir("d/a");
-	cr_assert_eq(watch_tree_add(tree, 0, text("d")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("d")), 0);
 	make_dir("d/b");
 	make_dir("d/c");
 	read_until(WATCH_OVERFLOW, "");
-	cr_assert_eq(watch_tree_add(tree, 1, text("")), -ENOSPC);
+	cr_assert_eq(watch_tree_add(tree, 1, bytes_of_text("")), -ENOSPC);
 	fini();
 }
 
@@ -248,7 +243,7 @@ Test(watch_tree, a_large_tree_that_appears_costs_bounded_memory)
 		sprintf(name, "t/%0200d", i);
 		make(name);
 	}
-	cr_assert_eq(watch_tree_add(tree, 0, text("")), 0);
+	cr_assert_eq(watch_tree_add(tree, 0, bytes_of_text("")), 0);
 	make_dir("d/new");
 	/* Before it is read: what the walk of d/new finds is new. */
 	cr_assert_eq(rmdir(scratch_path("d/new")), 0);
