@@ -210,11 +210,30 @@ void msg_sql_bind_text(sqlite3_stmt *statement, int index, const char *text)
 	sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
 }
 
+void msg_sql_bind_id(sqlite3_stmt *statement, int index, struct bytes id)
+{
+	sqlite3_bind_text(statement, index, id.size ? (const char *)id.data : "", (int)id.size,
+			  SQLITE_STATIC);
+}
+
 void msg_sql_bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes)
 {
 	sqlite3_bind_blob(statement, index, bytes.size > 0 ? (const void *)bytes.data : "",
 			  (int)bytes.size, SQLITE_STATIC);
 }
+
+int msg_sql_run_with(struct msg_sql *sql, enum msg_statement which, const char *text)
+{
+	int r;
+	sqlite3_stmt *statement = msg_sql_take(sql, which, &r);
+
+	if (!statement)
+		return r;
+	msg_sql_bind_text(statement, 1, text);
+	return msg_sql_run(statement);
+}
+
+/* --- peers and their boxes -------------------------------------------------------------------- */
 
 static int read_peer(struct msg_sql *sql, const char *peer, struct msg_peer_row *ret_row)
 {
@@ -241,18 +260,35 @@ static int read_peer(struct msg_sql *sql, const char *peer, struct msg_peer_row 
 int msg_sql_peer(struct msg_sql *sql, const char *peer, struct msg_peer_row *ret_row)
 {
 	int r = read_peer(sql, peer, ret_row);
-	sqlite3_stmt *statement;
 
 	if (r != -ENOENT)
 		return r;
-	statement = msg_sql_take(sql, MSG_ADD_PEER, &r);
-	if (!statement)
-		return r;
-	msg_sql_bind_text(statement, 1, peer);
-	r = msg_sql_run(statement);
+	r = msg_sql_run_with(sql, MSG_ADD_PEER, peer);
 	if (r == -EEXIST) /* a constraint: it refers to nobody */
 		return -ENOENT;
 	return r < 0 ? r : read_peer(sql, peer, ret_row);
+}
+
+int msg_sql_add(struct msg_sql *sql, struct msg_row *row, enum msg_box box)
+{
+	int r;
+	sqlite3_stmt *statement =
+	    msg_sql_take(sql, box == MSG_OUTBOX ? MSG_ADD_OUT : MSG_ADD_IN, &r);
+
+	if (!statement)
+		return r;
+	msg_sql_bind_text(statement, 1, row->id);
+	msg_sql_bind_text(statement, 2, row->peer);
+	sqlite3_bind_int64(statement, 3, (int64_t)row->type);
+	msg_sql_bind_text(statement, 4, row->reply_to);
+	sqlite3_bind_int64(statement, 5, row->sent_ns);
+	sqlite3_bind_int64(statement, 6, box == MSG_OUTBOX ? row->expires_ns : row->delivered_ns);
+	sqlite3_bind_int64(statement, 7, (int64_t)row->body.size);
+	msg_sql_bind_bytes(statement, 8, row->body);
+	r = msg_sql_run(statement);
+	row->number = sqlite3_last_insert_rowid(sql->db);
+	row->box = box;
+	return r;
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */
@@ -266,8 +302,7 @@ static int find(struct msg_sql *sql, enum msg_box box, struct bytes id, struct m
 
 	if (!statement)
 		return r;
-	sqlite3_bind_text(statement, 1, id.size ? (const char *)id.data : "", (int)id.size,
-			  SQLITE_STATIC);
+	msg_sql_bind_id(statement, 1, id);
 	r = msg_sql_read_rows(statement, box, rows);
 	return r < 0 ? r : rows->n == n ? -ENOENT : 0;
 }

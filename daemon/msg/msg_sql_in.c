@@ -30,27 +30,6 @@ static int is_so(struct msg_sql *sql, enum msg_statement which, const struct msg
 	return msg_sql_end(statement, store_thread_errno(step));
 }
 
-static int add(struct msg_sql *sql, struct msg_row *row)
-{
-	int r;
-	sqlite3_stmt *statement = msg_sql_take(sql, MSG_ADD_IN, &r);
-
-	if (!statement)
-		return r;
-	msg_sql_bind_text(statement, 1, row->id);
-	msg_sql_bind_text(statement, 2, row->peer);
-	sqlite3_bind_int64(statement, 3, (int64_t)row->type);
-	msg_sql_bind_text(statement, 4, row->reply_to);
-	sqlite3_bind_int64(statement, 5, row->sent_ns);
-	sqlite3_bind_int64(statement, 6, row->delivered_ns);
-	sqlite3_bind_int64(statement, 7, (int64_t)row->body.size);
-	msg_sql_bind_bytes(statement, 8, row->body);
-	r = msg_sql_run(statement);
-	row->number = sqlite3_last_insert_rowid(sql->db);
-	row->box = MSG_INBOX;
-	return r;
-}
-
 static int set_seq(struct msg_sql *sql, const char *peer, uint64_t epoch, uint64_t seq)
 {
 	int r;
@@ -86,7 +65,7 @@ int msg_sql_receive(struct msg_sql *sql, uint64_t epoch, struct msg_row *row, ui
 	if ((uint64_t)peer.in_n >= limits->messages ||
 	    (uint64_t)peer.in_bytes + row->body.size > limits->bytes)
 		return -ENOSPC;
-	r = add(sql, row);
+	r = msg_sql_add(sql, row, MSG_INBOX);
 	return r < 0 ? r : set_seq(sql, row->peer, epoch, seq);
 }
 
@@ -99,8 +78,7 @@ int msg_sql_acknowledge(struct msg_sql *sql, struct bytes id, int64_t now_ns,
 
 	if (!statement)
 		return r;
-	sqlite3_bind_text(statement, 1, id.size ? (const char *)id.data : "", (int)id.size,
-			  SQLITE_STATIC);
+	msg_sql_bind_id(statement, 1, id);
 	r = msg_sql_read_rows(statement, MSG_INBOX, changed);
 	if (r < 0)
 		return r;
@@ -141,11 +119,5 @@ int msg_sql_receipts(struct msg_sql *sql, const char *peer, struct msg_receipt_r
 
 int msg_sql_drop_receipt(struct msg_sql *sql, const char *id)
 {
-	int r;
-	sqlite3_stmt *statement = msg_sql_take(sql, MSG_DROP_RECEIPT, &r);
-
-	if (!statement)
-		return r;
-	msg_sql_bind_text(statement, 1, id);
-	return msg_sql_run(statement);
+	return msg_sql_run_with(sql, MSG_DROP_RECEIPT, id);
 }

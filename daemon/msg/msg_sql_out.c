@@ -8,14 +8,9 @@
 
 static int free_some(struct msg_sql *sql, const char *peer, bool *ret_any)
 {
-	int r;
-	sqlite3_stmt *statement = msg_sql_take(sql, MSG_FREE_ROOM, &r);
+	int r = msg_sql_run_with(sql, MSG_FREE_ROOM, peer);
 
-	if (!statement)
-		return r;
-	msg_sql_bind_text(statement, 1, peer);
-	r = msg_sql_run(statement);
-	*ret_any = sqlite3_changes(sql->db) > 0;
+	*ret_any = r == 0 && sqlite3_changes(sql->db) > 0;
 	return r;
 }
 
@@ -42,25 +37,8 @@ int msg_sql_room(struct msg_sql *sql, const char *peer, size_t size,
 int msg_sql_send(struct msg_sql *sql, struct msg_row *row, const struct msg_limits *limits)
 {
 	int r = msg_sql_room(sql, row->peer, row->body.size, limits);
-	sqlite3_stmt *statement;
 
-	if (r < 0)
-		return r;
-	statement = msg_sql_take(sql, MSG_ADD_OUT, &r);
-	if (!statement)
-		return r;
-	msg_sql_bind_text(statement, 1, row->id);
-	msg_sql_bind_text(statement, 2, row->peer);
-	sqlite3_bind_int64(statement, 3, (int64_t)row->type);
-	msg_sql_bind_text(statement, 4, row->reply_to);
-	sqlite3_bind_int64(statement, 5, row->sent_ns);
-	sqlite3_bind_int64(statement, 6, row->expires_ns);
-	sqlite3_bind_int64(statement, 7, (int64_t)row->body.size);
-	msg_sql_bind_bytes(statement, 8, row->body);
-	r = msg_sql_run(statement);
-	row->number = sqlite3_last_insert_rowid(sql->db);
-	row->box = MSG_OUTBOX;
-	return r;
+	return r < 0 ? r : msg_sql_add(sql, row, MSG_OUTBOX);
 }
 
 /* --- drafts ----------------------------------------------------------------------------------- */
@@ -146,17 +124,6 @@ int msg_sql_take_draft(struct msg_sql *sql, int64_t last, struct msg_row *row)
 
 /* --- delivery --------------------------------------------------------------------------------- */
 
-static int run_for_peer(struct msg_sql *sql, enum msg_statement which, const char *peer)
-{
-	int r;
-	sqlite3_stmt *statement = msg_sql_take(sql, which, &r);
-
-	if (!statement)
-		return r;
-	msg_sql_bind_text(statement, 1, peer);
-	return msg_sql_run(statement);
-}
-
 int msg_sql_stored(struct msg_sql *sql, const char *peer, uint64_t stored, int64_t now_ns,
 		   struct msg_rows *changed)
 {
@@ -168,7 +135,7 @@ int msg_sql_stored(struct msg_sql *sql, const char *peer, uint64_t stored, int64
 		return r;
 	/* It has more than was ever sent: this database is an older copy. Numbers begin anew. */
 	if (stored > (uint64_t)last)
-		return run_for_peer(sql, MSG_NEW_EPOCH, peer);
+		return msg_sql_run_with(sql, MSG_NEW_EPOCH, peer);
 	statement = msg_sql_take(sql, MSG_SET_DELIVERED, &r);
 	if (!statement)
 		return r;
@@ -176,7 +143,7 @@ int msg_sql_stored(struct msg_sql *sql, const char *peer, uint64_t stored, int64
 	sqlite3_bind_int64(statement, 2, (int64_t)stored);
 	sqlite3_bind_int64(statement, 3, now_ns);
 	r = msg_sql_read_rows(statement, MSG_OUTBOX, changed);
-	return r < 0 ? r : run_for_peer(sql, MSG_SETTLE, peer);
+	return r < 0 ? r : msg_sql_run_with(sql, MSG_SETTLE, peer);
 }
 
 int msg_sql_epoch(struct msg_sql *sql, const char *peer, uint64_t *ret_epoch)
@@ -231,8 +198,7 @@ int msg_sql_read(struct msg_sql *sql, const char *peer, struct bytes id, int64_t
 	if (!statement)
 		return r;
 	msg_sql_bind_text(statement, 1, peer);
-	sqlite3_bind_text(statement, 2, id.size ? (const char *)id.data : "", (int)id.size,
-			  SQLITE_STATIC);
+	msg_sql_bind_id(statement, 2, id);
 	sqlite3_bind_int64(statement, 3, read_ns);
 	sqlite3_bind_int64(statement, 4, now_ns);
 	return msg_sql_read_rows(statement, MSG_OUTBOX, changed);

@@ -56,13 +56,19 @@ sqlite3_stmt *msg_sql_take(struct msg_sql *sql, enum msg_statement which, int *r
 int msg_sql_end(sqlite3_stmt *statement, int r);
 /* Steps one that gives no row, and ends it. */
 int msg_sql_run(sqlite3_stmt *statement);
+/* The same of one whose only parameter is a text: a peer, an id. */
+int msg_sql_run_with(struct msg_sql *sql, enum msg_statement which, const char *text);
 
 void msg_sql_bind_text(sqlite3_stmt *statement, int index, const char *text);
+/* An id as it came; none is ''. */
+void msg_sql_bind_id(sqlite3_stmt *statement, int index, struct bytes id);
 void msg_sql_bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes);
 
 /* The peer's row, made if it is not there. -ENOENT: there is no such peer. */
 int msg_sql_peer(struct msg_sql *sql, const char *peer, struct msg_peer_row *ret_row);
 
+/* Adds it to that box; its number and box are set. */
+int msg_sql_add(struct msg_sql *sql, struct msg_row *row, enum msg_box box);
 /* Appends the row that the statement is at; with its body, if there is one. */
 int msg_sql_read_row(sqlite3_stmt *statement, enum msg_box box, struct msg_rows *rows);
 /* All rows of a statement, which is ended. */
