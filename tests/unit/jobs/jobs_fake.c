@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "daemon/net/limits.h"
+#include "tests/unit/proto/through_codec.h"
 
 /* --- request.h -------------------------------------------------------------------------------- */
 
@@ -18,16 +19,8 @@ uint16_t request_permissions(const struct request *request)
 
 static void answer(struct jobs_fake_call *call, const void *result)
 {
-	const struct record *record = call->request.op->result;
-	struct bytes input;
-	const char *why = "";
-
 	cr_assert(!call->is_done, "answered twice");
-	cr_assert_eq(codec_encode(record, result, &call->encoded, NULL), 0, "result of %s",
-		     call->request.op->name);
-	input = (struct bytes){call->encoded.data, call->encoded.size};
-	call->result = calloc(1, record->size);
-	cr_assert_eq(codec_decode(record, &input, call->result, &why), 0, "%s", why);
+	call->result = through_codec(call->request.op->result, result, &call->encoded);
 	call->is_done = true;
 	/* What handlers may not use any more. */
 	memset(call->args, 0xdd, call->request.op->args->size);
@@ -277,23 +270,6 @@ void jobs_fake_close_session(struct jobs_fake *fake, unsigned session)
 	}
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-}
-
-void jobs_fake_turn(struct jobs_fake *fake, uint64_t deadline, const char *what)
-{
-	uv_timer_t timer;
-
-	cr_assert(uv_hrtime() / 1000000 < deadline, "never: %s", what);
-	/* Conditions may depend on what is not on the loop. */
-	uv_timer_init(&fake->loop, &timer);
-	uv_timer_start(&timer, on_tick, 5, 0);
-	uv_run(&fake->loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)&timer, NULL);
-	uv_run(&fake->loop, UV_RUN_NOWAIT);
-}
-
 static void set_true(void *arg)
 {
 	*(bool *)arg = true;
@@ -389,7 +365,7 @@ static struct jobs_fake_call *start_job(struct jobs_fake *fake, unsigned session
 struct jobs_fake_call *jobs_fake_line(struct jobs_fake *fake, unsigned session, const char *line,
 				      struct args_job_start args)
 {
-	args.line = jobs_fake_text(line);
+	args.line = bytes_of_text(line);
 	return start_job(fake, session, &args);
 }
 
@@ -400,7 +376,7 @@ struct jobs_fake_call *jobs_fake_words(struct jobs_fake *fake, unsigned session,
 	struct jobs_fake_call *call;
 
 	for (; *words; words++) {
-		struct job_word word = {.text = jobs_fake_text(*words)};
+		struct job_word word = {.text = bytes_of_text(*words)};
 
 		cr_assert_eq(codec_list_append(&args.argv, &elements, &job_word_record, &word), 0);
 	}

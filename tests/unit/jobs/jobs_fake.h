@@ -10,6 +10,7 @@
 
 #include "daemon/jobs/jobs.h"
 #include "proto/codec.h"
+#include "tests/unit/daemon/loop_until.h"
 #include "tests/unit/daemon/scratch.h"
 
 #define JOBS_FAKE_DEADLINE_MS 60000
@@ -95,23 +96,17 @@ struct jobs_fake_call *jobs_fake_words(struct jobs_fake *fake, unsigned session,
 				       const char *const *words, struct args_job_start args);
 uint64_t jobs_fake_number(const struct jobs_fake_call *call);
 
-static inline struct bytes jobs_fake_text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 /* What came on a channel so far, as text. */
 const char *jobs_fake_output(struct jobs_fake_call *call, unsigned channel);
 
 #define JOBS_FAKE_OWNED (JOB_ATTACH | JOB_OWNER)
 
-void jobs_fake_turn(struct jobs_fake *fake, uint64_t deadline, const char *what);
 /* Runs the loop until it holds. */
 #define jobs_fake_until(fake, condition)                                                           \
 	do {                                                                                       \
 		uint64_t deadline_ = uv_hrtime() / 1000000 + JOBS_FAKE_DEADLINE_MS;                \
 		while (!(condition))                                                               \
-			jobs_fake_turn(fake, deadline_, #condition);                               \
+			loop_turn(&(fake)->loop, deadline_, #condition);                           \
 	} while (0)
 
 #endif

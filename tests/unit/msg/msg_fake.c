@@ -1,6 +1,8 @@
 #include "tests/unit/msg/msg_fake.h"
 
 #include "daemon/permissions.h"
+#include "tests/unit/daemon/loop_until.h"
+#include "tests/unit/proto/through_codec.h"
 
 /* --- request.h -------------------------------------------------------------------------------- */
 
@@ -32,17 +34,8 @@ const void *session_peer(const struct session *session)
 
 static void answer(struct msg_fake_call *call, const void *result)
 {
-	const struct record *record = call->request.op->result;
-	struct bytes input;
-	const char *why = "";
-
 	cr_assert(!call->is_done, "answered twice");
-	cr_assert_eq(codec_encode(record, result, &call->answer, NULL), 0, "result of %s",
-		     call->request.op->name);
-	cr_assert_leq(call->answer.size, FRAME_MAX);
-	input = (struct bytes){call->answer.data, call->answer.size};
-	call->result = calloc(1, record->size);
-	cr_assert_eq(codec_decode(record, &input, call->result, &why), 0, "%s", why);
+	call->result = through_codec(call->request.op->result, result, &call->answer);
 	call->is_done = true;
 	/* What handlers may not use any more. */
 	memset(call->args, 0xdd, call->request.op->args->size);
@@ -114,16 +107,10 @@ static struct msg_fake_call *start(struct msg_fake_machine *machine, void *state
 				   const void *args)
 {
 	struct msg_fake_call *call = calloc(1, sizeof(*call));
-	struct bytes input;
-	const char *why = "";
 
 	call->request.op = op_find(&ops_peer, op);
 	cr_assert_not_null(call->request.op);
-	cr_assert_eq(codec_encode(call->request.op->args, args, &call->encoded, NULL), 0);
-	cr_assert_leq(call->encoded.size, FRAME_MAX);
-	input = (struct bytes){call->encoded.data, call->encoded.size};
-	call->args = calloc(1, call->request.op->args->size);
-	cr_assert_eq(codec_decode(call->request.op->args, &input, call->args, &why), 0, "%s", why);
+	call->args = through_codec(call->request.op->args, args, &call->encoded);
 	call->request.args = call->args;
 	call->machine = machine;
 	call->is_told = true;
@@ -433,20 +420,9 @@ void msg_fake_deinit(struct msg_fake *fake)
 	}
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-}
-
 void msg_fake_turn(struct msg_fake *fake, uint64_t deadline, const char *what)
 {
-	uv_timer_t timer;
-
-	cr_assert(uv_hrtime() / 1000000 < deadline, "never: %s", what);
-	uv_timer_init(&fake->loop, &timer);
-	uv_timer_start(&timer, on_tick, 5, 0);
-	uv_run(&fake->loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)&timer, NULL);
-	uv_run(&fake->loop, UV_RUN_NOWAIT);
+	loop_turn(&fake->loop, deadline, what);
 	tell_answers(fake);
 }
 
@@ -462,8 +438,8 @@ static char *some_text(void)
 
 const char *msg_fake_send(struct msg_fake_machine *machine, const char *body)
 {
-	struct args_msg_send args = {.peer = msg_fake_text(machine->other->name),
-				     .body = msg_fake_text(body)};
+	struct args_msg_send args = {.peer = bytes_of_text(machine->other->name),
+				     .body = bytes_of_text(body)};
 	const struct result_msg_send *result = NULL;
 	struct msg_sent sent;
 	char *text = some_text();
@@ -504,7 +480,7 @@ const char *msg_fake_bodies(struct msg_fake_machine *machine, enum msg_box box)
 
 const char *msg_fake_state(struct msg_fake_machine *machine, const char *id)
 {
-	struct args_msg_status args = {.id = msg_fake_text(id)};
+	struct args_msg_status args = {.id = bytes_of_text(id)};
 	const struct result_msg_status *result = NULL;
 
 	if (msg_fake_ask(machine, OP_MSG_STATUS, &args, (const void **)&result) < 0)
@@ -514,7 +490,7 @@ const char *msg_fake_state(struct msg_fake_machine *machine, const char *id)
 
 int msg_fake_ack(struct msg_fake_machine *machine, const char *id)
 {
-	struct msg_id element = {.id = msg_fake_text(id)};
+	struct msg_id element = {.id = bytes_of_text(id)};
 	struct buffer elements = {0};
 	struct args_msg_ack args = {0};
 	int r;

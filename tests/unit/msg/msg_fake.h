@@ -90,11 +90,6 @@ int msg_fake_wait(struct msg_fake_call *call);
 int msg_fake_ask(struct msg_fake_machine *machine, uint16_t op, const void *args,
 		 const void **ret_result);
 
-static inline struct bytes msg_fake_text(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
 /* Sends a chat to the other machine; its id, in a buffer good for the next 16 calls. */
 const char *msg_fake_send(struct msg_fake_machine *machine, const char *body);
 /* The bodies in the inbox or outbox, each with a comma behind it; good for the next 16 calls. */
