@@ -7,15 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "loopsyd_end.h"
 #include "proto/errors.h"
 
 struct world {
-	char path[64];
-	int listener, fd; /* loopsyd's */
-	struct buffer input;
+	struct loopsyd_end end;
+	struct buffer input; /* what came there */
 	struct remote *remote;
 	struct job_client *job;
 	/* What was told. */
@@ -71,33 +70,17 @@ static const struct job_client_handler handler = {on_started, on_output, on_ende
 
 static void world_init(struct world *world)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	*world = (struct world){.path = "/tmp/loopsy-job-client-XXXXXX"};
-	cr_assert_not_null(mkdtemp(world->path));
-	strcpy(address.sun_path, world->path);
-	strcat(address.sun_path, "/s");
-	world->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	cr_assert_eq(bind(world->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-	cr_assert_eq(listen(world->listener, 1), 0);
-	cr_assert_eq(remote_new(address.sun_path, &world->remote), 0);
-	world->fd = accept(world->listener, NULL, NULL);
-	cr_assert_geq(world->fd, 0);
+	*world = (struct world){0};
+	loopsyd_end_init(&world->end);
+	world->remote = world->end.remote;
 	cr_assert_eq(job_client_new(world->remote, "desk", &handler, world, &world->job), 0);
 }
 
 static void world_deinit(struct world *world)
 {
-	char path[80];
-
 	job_client_free(world->job);
-	remote_free(world->remote);
+	loopsyd_end_deinit(&world->end);
 	buffer_deinit(&world->input);
-	close(world->fd);
-	close(world->listener);
-	snprintf(path, sizeof(path), "%s/s", world->path);
-	unlink(path);
-	rmdir(world->path);
 }
 
 /* The next frame that the client sent. Its bytes are valid until the next one is taken. */
@@ -116,7 +99,7 @@ static struct frame next(struct world *world)
 		want = length - world->input.size;
 		cr_assert_eq(buffer_reserve(&world->input, want), 0);
 		cr_assert_eq(
-		    recv(world->fd, world->input.data + world->input.size, want, MSG_WAITALL),
+		    recv(world->end.fd, world->input.data + world->input.size, want, MSG_WAITALL),
 		    (ssize_t)want);
 		world->input.size += want;
 	}
@@ -144,11 +127,7 @@ static uint64_t next_call(struct world *world, uint16_t op, void *ret_args)
 static void send_frame(struct world *world, const struct frame *frame, const struct record *record,
 		       const void *value)
 {
-	struct buffer buffer = {0};
-
-	cr_assert_eq(frame_encode(frame, record, value, &buffer, NULL), 0);
-	cr_assert_eq(send(world->fd, buffer.data, buffer.size, 0), (ssize_t)buffer.size);
-	buffer_deinit(&buffer);
+	loopsyd_end_send(&world->end, frame, record, value);
 	cr_assert_eq(remote_turn(world->remote), 0);
 }
 
@@ -166,14 +145,10 @@ static void answer(struct world *world, uint64_t id, uint16_t op, const void *re
 
 static void refuse(struct world *world, uint64_t id, int error, const char *text)
 {
-	struct args_ctl_reason reason = {.id = id, .text = {(const uint8_t *)text, strlen(text)}};
-
-	send_frame(world, &(struct frame){.kind = FRAME_EVENT, .op = OP_CTL_REASON},
-		   &args_ctl_reason_record, &reason);
-	send_frame(
-	    world,
-	    &(struct frame){.kind = FRAME_REPLY, .id = id, .status = error_from_errno(error)}, NULL,
-	    NULL);
+	loopsyd_end_send_reason(&world->end, id, text);
+	cr_assert_eq(remote_turn(world->remote), 0);
+	loopsyd_end_send_status(&world->end, id, error);
+	cr_assert_eq(remote_turn(world->remote), 0);
 }
 
 static void write_output(struct world *world, uint64_t id, unsigned channel, const char *text)

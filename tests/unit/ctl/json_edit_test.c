@@ -5,20 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "string_of.h"
+
 static const char *const path[] = {"mcpServers", "loopsy"};
-
-static struct bytes bytes_of(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
-static char *string_of(struct buffer *buffer)
-{
-	char *text = strndup(buffer->size ? (const char *)buffer->data : "", buffer->size);
-
-	buffer_deinit(buffer);
-	return text;
-}
 
 /* Sets {"command": "x"}; the text, and what removing needs. */
 static char *set(const char *text, struct json_edit_undo *undo)
@@ -26,7 +15,7 @@ static char *set(const char *text, struct json_edit_undo *undo)
 	json_t *value = json_pack("{s:s}", "command", "x");
 	struct edit_error error = {0};
 	struct buffer out = {0};
-	int r = json_edit_set(bytes_of(text), path, 2, value, &out, undo, &error);
+	int r = json_edit_set(bytes_of_text(text), path, 2, value, &out, undo, &error);
 
 	cr_assert_eq(r, 0, "%s: %u: %s", text, error.line, error.text);
 	json_decref(value);
@@ -37,7 +26,7 @@ static char *take_out(const char *text, const struct json_edit_undo *undo)
 {
 	struct edit_error error = {0};
 	struct buffer out = {0};
-	int r = json_edit_remove(bytes_of(text), path, 2, undo, &out, &error);
+	int r = json_edit_remove(bytes_of_text(text), path, 2, undo, &out, &error);
 
 	cr_assert_eq(r, 0, "%s: %u: %s", text, error.line, error.text);
 	return string_of(&out);
@@ -183,7 +172,8 @@ Test(json_edit, what_does_not_parse_is_refused_with_its_line)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct edit_error error = {0};
 		struct buffer out = {0};
-		int r = json_edit_set(bytes_of(wrong[i].text), path, 2, value, &out, NULL, &error);
+		int r =
+		    json_edit_set(bytes_of_text(wrong[i].text), path, 2, value, &out, NULL, &error);
 
 		cr_assert_eq(r, -EINVAL, "%s: %d", wrong[i].text, r);
 		cr_assert_eq(error.line, wrong[i].line, "%s: %u: %s", wrong[i].text, error.line,
@@ -210,12 +200,12 @@ Test(json_edit, a_value_is_read_with_comments_in_it)
 	struct bytes raw;
 	json_t *value, *wanted = json_pack("{s:[f,f]}", "args", 1.0, 2.0);
 
-	cr_assert_eq(json_edit_load(bytes_of(text), path, 2, &value, &error), 0);
+	cr_assert_eq(json_edit_load(bytes_of_text(text), path, 2, &value, &error), 0);
 	cr_assert(json_equal(value, wanted));
 	json_decref(value);
 	json_decref(wanted);
-	cr_assert_eq(json_edit_get(bytes_of(text), path, 2, &raw, &error), 0);
+	cr_assert_eq(json_edit_get(bytes_of_text(text), path, 2, &raw, &error), 0);
 	cr_assert_eq(raw.size, strlen("{\"args\": [1, /* no */ 2,], // x\n}"));
-	cr_assert_eq(json_edit_load(bytes_of("{}"), path, 2, &value, &error), -ENOENT);
-	cr_assert_eq(json_edit_load(bytes_of(""), path, 2, &value, &error), -ENOENT);
+	cr_assert_eq(json_edit_load(bytes_of_text("{}"), path, 2, &value, &error), -ENOENT);
+	cr_assert_eq(json_edit_load(bytes_of_text(""), path, 2, &value, &error), -ENOENT);
 }

@@ -3,93 +3,42 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ctl/kv_client.h"
-#include "proto/errors.h"
+#include "loopsyd_end.h"
 
 struct world {
-	char path[64];
-	int listener, fd; /* loopsyd's */
+	struct loopsyd_end end;
 	int interrupt;
 	struct remote *remote;
 };
 
 static void world_init(struct world *world)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	*world = (struct world){.path = "/tmp/loopsy-remote-XXXXXX"};
-	cr_assert_not_null(mkdtemp(world->path));
-	strcpy(address.sun_path, world->path);
-	strcat(address.sun_path, "/s");
-	world->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	cr_assert_eq(bind(world->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-	cr_assert_eq(listen(world->listener, 1), 0);
-	cr_assert_eq(remote_new(address.sun_path, &world->remote), 0);
-	world->fd = accept(world->listener, NULL, NULL);
-	cr_assert_geq(world->fd, 0);
+	loopsyd_end_init(&world->end);
+	world->remote = world->end.remote;
 	world->interrupt = eventfd(0, EFD_CLOEXEC);
 	cr_assert_geq(world->interrupt, 0);
 }
 
 static void world_deinit(struct world *world)
 {
-	char path[80];
-
-	remote_free(world->remote);
-	if (world->fd >= 0)
-		close(world->fd);
+	loopsyd_end_deinit(&world->end);
 	close(world->interrupt);
-	close(world->listener);
-	snprintf(path, sizeof(path), "%s/s", world->path);
-	unlink(path);
-	rmdir(world->path);
-}
-
-static void send_frame(struct world *world, const struct frame *frame, const struct record *record,
-		       const void *value)
-{
-	struct buffer buffer = {0};
-
-	cr_assert_eq(frame_encode(frame, record, value, &buffer, NULL), 0);
-	cr_assert_eq(send(world->fd, buffer.data, buffer.size, 0), (ssize_t)buffer.size);
-	buffer_deinit(&buffer);
-}
-
-static void send_reason(struct world *world, uint64_t id, const char *text)
-{
-	struct args_ctl_reason reason = {.id = id, .text = {(const uint8_t *)text, strlen(text)}};
-
-	send_frame(world, &(struct frame){.kind = FRAME_EVENT, .op = OP_CTL_REASON},
-		   &args_ctl_reason_record, &reason);
-}
-
-static void send_status(struct world *world, uint64_t id, int error)
-{
-	send_frame(
-	    world,
-	    &(struct frame){.kind = FRAME_REPLY, .id = id, .status = error_from_errno(error)}, NULL,
-	    NULL);
 }
 
 /* As loopsyd ends a connection whose key holds no more. */
 static void end_key(struct world *world)
 {
-	send_reason(world, OPS_CTL_ANY, "the key was revoked");
-	close(world->fd);
-	world->fd = -1;
+	loopsyd_end_send_reason(&world->end, OPS_CTL_ANY, "the key was revoked");
+	loopsyd_end_close(&world->end);
 }
 
 static int ask(struct world *world, const char **ret_reason)
 {
-	struct args_kv_stat args = {.key = {(const uint8_t *)"k", 1}};
+	struct args_kv_stat args = {.key = bytes_of_text("k")};
 
 	return remote_ask(world->remote, "desk", OP_KV_STAT, &args, NULL, ret_reason);
 }
@@ -117,8 +66,8 @@ Test(remote, takes_an_answer_while_nobody_interrupts)
 
 	world_init(&world);
 	remote_set_interrupt(world.remote, world.interrupt);
-	send_reason(&world, 1, "no such key");
-	send_status(&world, 1, -ENOENT);
+	loopsyd_end_send_reason(&world.end, 1, "no such key");
+	loopsyd_end_send_status(&world.end, 1, -ENOENT);
 	cr_assert_eq(ask(&world, &reason), -ENOENT);
 	cr_assert_str_eq(reason, "no such key");
 	world_deinit(&world);
@@ -130,8 +79,8 @@ Test(remote, is_told_that_its_key_does_not_hold)
 	struct world world;
 
 	world_init(&world);
-	send_reason(&world, 1, "no such API key");
-	send_status(&world, 1, -EKEYREJECTED);
+	loopsyd_end_send_reason(&world.end, 1, "no such API key");
+	loopsyd_end_send_status(&world.end, 1, -EKEYREJECTED);
 	cr_assert_eq(remote_present_key(world.remote, "key", &reason), -EKEYREJECTED);
 	cr_assert_str_eq(reason, "no such API key");
 	world_deinit(&world);
@@ -161,8 +110,7 @@ Test(remote, tells_the_end_of_loopsyd_from_that_of_a_key)
 	struct world world;
 
 	world_init(&world);
-	close(world.fd);
-	world.fd = -1;
+	loopsyd_end_close(&world.end);
 	cr_assert_eq(ask(&world, &reason), -ECONNRESET);
 	cr_assert_str_empty(reason);
 	world_deinit(&world);

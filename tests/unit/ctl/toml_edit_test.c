@@ -5,24 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct bytes bytes_of(const char *text)
-{
-	return (struct bytes){(const uint8_t *)text, strlen(text)};
-}
-
-static char *string_of(struct buffer *buffer)
-{
-	char *text = strndup(buffer->size ? (const char *)buffer->data : "", buffer->size);
-
-	buffer_deinit(buffer);
-	return text;
-}
+#include "string_of.h"
 
 static int try_set(const char *text, struct buffer *out, struct toml_edit_undo *undo,
 		   struct edit_error *error)
 {
 	json_t *args = json_pack("[s,s]", "mcp", "a\"\\\n");
-	int r = toml_edit_set(bytes_of(text), "loopsy", "/x y", args, out, undo, error);
+	int r = toml_edit_set(bytes_of_text(text), "loopsy", "/x y", args, out, undo, error);
 
 	json_decref(args);
 	return r;
@@ -43,10 +32,10 @@ static void expect(const char *before, const char *after)
 	cr_assert_eq(r, 0, "%s: %u: %s", before, error.line, error.text);
 	text = string_of(&out);
 	cr_assert_str_eq(text, after);
-	cr_assert_eq(toml_edit_get(bytes_of(text), "loopsy", &server, &error), 0);
+	cr_assert_eq(toml_edit_get(bytes_of_text(text), "loopsy", &server, &error), 0);
 	cr_assert(server.is_there && !server.is_disabled);
 	cr_assert_eq(server.command.size, strlen("\"/x y\""));
-	r = toml_edit_remove(bytes_of(text), "loopsy", &undo, &out, &error);
+	r = toml_edit_remove(bytes_of_text(text), "loopsy", &undo, &out, &error);
 	cr_assert_eq(r, 0, "%s: %u: %s", text, error.line, error.text);
 	back = string_of(&out);
 	cr_assert_str_eq(back, before);
@@ -101,7 +90,7 @@ static void expect_removed(const char *before, const char *after, const struct t
 {
 	struct edit_error error = {0};
 	struct buffer out = {0};
-	int r = toml_edit_remove(bytes_of(before), "loopsy", undo, &out, &error);
+	int r = toml_edit_remove(bytes_of_text(before), "loopsy", undo, &out, &error);
 	char *text;
 
 	cr_assert_eq(r, 0, "%s: %u: %s", before, error.line, error.text);
