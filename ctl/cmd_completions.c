@@ -58,6 +58,32 @@ static bool wants_peer(const struct command *command)
 	return strncmp(command->usage, "NAME", 4) == 0;
 }
 
+/* What may come behind a command; and behind the first word of a group, once. */
+static void print_bash_case(FILE *out, size_t i)
+{
+	const struct command *command = &command_table[i];
+
+	fprintf(out, "\t'%s'%s) choices=\"", command->name,
+		strchr(command->name, ' ') || command->max_words > 0 ? "*" : "");
+	if (strcmp(command->name, "help") == 0)
+		print_first_words(out);
+	else if (strcmp(command->name, "completions") == 0)
+		fprintf(out, "bash zsh fish");
+	else
+		print_second_words(out, command->name, strlen(command->name));
+	if (wants_peer(command))
+		fprintf(out, "$(eval \"$peers\" | tail -n +2 | cut -d' ' -f1)");
+	print_options(out, command->options);
+	print_options(out, command_common_options);
+	fprintf(out, "\" ;;\n");
+	/* A group whose first word alone is no command. */
+	if (!strchr(command->name, ' ') || is_repeated(i))
+		return;
+	fprintf(out, "\t%.*s) choices='", (int)first_word_length(command), command->name);
+	print_second_words(out, command->name, first_word_length(command));
+	fprintf(out, "' ;;\n");
+}
+
 static void print_bash(FILE *out)
 {
 	fprintf(out, "# made by 'loopsyctl completions bash'\n"
@@ -84,31 +110,8 @@ static void print_bash(FILE *out)
 	fprintf(out, " --version");
 	print_options(out, command_common_options);
 	fprintf(out, "' ;;\n");
-	for (size_t i = 0; i < command_table_n; i++) {
-		const struct command *command = &command_table[i];
-
-		fprintf(out, "\t'%s'%s) choices=\"", command->name,
-			strchr(command->name, ' ') || command->max_words > 0 ? "*" : "");
-		if (strcmp(command->name, "help") == 0)
-			print_first_words(out);
-		else if (strcmp(command->name, "completions") == 0)
-			fprintf(out, "bash zsh fish");
-		else
-			print_second_words(out, command->name, strlen(command->name));
-		if (wants_peer(command))
-			fprintf(out, "$(eval \"$peers\" | tail -n +2 | cut -d' ' -f1)");
-		print_options(out, command->options);
-		print_options(out, command_common_options);
-		fprintf(out, "\" ;;\n");
-		if (!strchr(command->name, ' '))
-			continue;
-		/* A group whose first word alone is no command. */
-		if (is_repeated(i))
-			continue;
-		fprintf(out, "\t%.*s) choices='", (int)first_word_length(command), command->name);
-		print_second_words(out, command->name, first_word_length(command));
-		fprintf(out, "' ;;\n");
-	}
+	for (size_t i = 0; i < command_table_n; i++)
+		print_bash_case(out, i);
 	fprintf(out, "\tesac\n"
 		     "\tCOMPREPLY=($(compgen -W \"$choices\" -- \"$cur\"))\n"
 		     "}\n"

@@ -9,14 +9,19 @@
 #include "ctl/remote.h"
 #include "ctl/terminal.h"
 
+static void complain(const struct context *context, const char *format, va_list list)
+{
+	fputs("loopsyctl: ", context->err);
+	vfprintf(context->err, format, list);
+	fputc('\n', context->err);
+}
+
 int context_fail(const struct context *context, const char *format, ...)
 {
 	va_list list;
 
 	va_start(list, format);
-	fputs("loopsyctl: ", context->err);
-	vfprintf(context->err, format, list);
-	fputc('\n', context->err);
+	complain(context, format, list);
 	va_end(list);
 	return CONTEXT_FAILURE;
 }
@@ -26,9 +31,7 @@ int context_usage(const struct context *context, const char *format, ...)
 	va_list list;
 
 	va_start(list, format);
-	fputs("loopsyctl: ", context->err);
-	vfprintf(context->err, format, list);
-	fputc('\n', context->err);
+	complain(context, format, list);
 	va_end(list);
 	if (context->command)
 		fprintf(context->err, "usage: loopsyctl %s%s%s\n", context->command->name,
