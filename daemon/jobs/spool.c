@@ -111,9 +111,36 @@ static bool may_drop(const struct spool *spool, uint64_t up_to)
 	return spool->floor == SPOOL_UNGUARDED || up_to <= spool->floor;
 }
 
+/* The file is a ring: where the output's bytes from `offset` on are in it, and how many of `size`
+ * lie there in one piece. */
+static size_t ring_piece(const struct spool *spool, uint64_t offset, size_t size, off_t *ret_at)
+{
+	uint64_t at = offset % spool->options.limit;
+
+	*ret_at = (off_t)at;
+	return size < spool->options.limit - at ? size : (size_t)(spool->options.limit - at);
+}
+
+static int write_chunk(const struct spool *spool, const struct spool_chunk *chunk)
+{
+	size_t done = 0;
+
+	while (done < chunk->size) {
+		off_t at;
+		size_t size = ring_piece(spool, chunk->offset + done, chunk->size - done, &at);
+		ssize_t n = pwrite(spool->fd, chunk->data + done, size, at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
 static void write_run(uv_work_t *work)
 {
 	struct spool *spool = work->data;
+	int error = 0;
 
 	if (spool->fd < 0)
 		spool->fd = open(spool->options.dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -121,25 +148,10 @@ static void write_run(uv_work_t *work)
 		spool->write_error = -errno;
 		return;
 	}
-	for (size_t i = 0; i < spool->n_written; i++) {
-		struct spool_chunk *chunk = spool->written[i];
-		size_t done = 0;
-
-		while (done < chunk->size) {
-			uint64_t at = (chunk->offset + done) % spool->options.limit;
-			size_t size = chunk->size - done;
-			ssize_t n;
-
-			if (size > spool->options.limit - at)
-				size = spool->options.limit - at;
-			n = pwrite(spool->fd, chunk->data + done, size, (off_t)at);
-			if (n < 0 && errno != EINTR) {
-				spool->write_error = -errno;
-				return;
-			}
-			done += n > 0 ? (size_t)n : 0;
-		}
-	}
+	for (size_t i = 0; i < spool->n_written && error == 0; i++)
+		error = write_chunk(spool, spool->written[i]);
+	if (error < 0)
+		spool->write_error = error;
 }
 
 static void shrink(struct spool *spool);
@@ -392,13 +404,10 @@ static void read_run(uv_work_t *work)
 	size_t done = 0;
 
 	while (done < read->size) {
-		uint64_t at = (read->offset + done) % spool->options.limit;
-		size_t size = read->size - done;
-		ssize_t n;
+		off_t at;
+		size_t size = ring_piece(spool, read->offset + done, read->size - done, &at);
+		ssize_t n = pread(spool->fd, read->data + done, size, at);
 
-		if (size > spool->options.limit - at)
-			size = spool->options.limit - at;
-		n = pread(spool->fd, read->data + done, size, (off_t)at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
