@@ -144,6 +144,17 @@ static bool is_over(const struct kv_meta *meta, int64_t now_ns)
 	return meta->expires_ns > 0 && meta->expires_ns <= now_ns;
 }
 
+/* The row that it steps to, of KV_SQL_COLUMNS and the id; none leaves the id 0. */
+static int step_row(sqlite3_stmt *statement, struct row *ret_row)
+{
+	int r = sqlite3_step(statement);
+
+	if (r != SQLITE_ROW)
+		return store_thread_errno(r);
+	ret_row->id = sqlite3_column_int64(statement, 7);
+	return kv_sql_read_meta(statement, &ret_row->meta);
+}
+
 static int find(struct kv_sql *sql, struct bytes key, struct row *ret_row)
 {
 	int r;
@@ -153,13 +164,7 @@ static int find(struct kv_sql *sql, struct bytes key, struct row *ret_row)
 	if (!statement)
 		return r;
 	kv_sql_bind_bytes(statement, 1, key);
-	r = sqlite3_step(statement);
-	if (r == SQLITE_ROW) {
-		ret_row->id = sqlite3_column_int64(statement, 7);
-		r = kv_sql_read_meta(statement, &ret_row->meta);
-	} else {
-		r = store_thread_errno(r);
-	}
+	r = step_row(statement, ret_row);
 	sqlite3_reset(statement);
 	return r;
 }
@@ -522,14 +527,7 @@ static int find_expiring(struct kv_sql *sql, struct row *ret_row)
 				   -1, &statement, NULL);
 
 	ret_row->id = 0;
-	if (r == SQLITE_OK)
-		r = sqlite3_step(statement);
-	if (r == SQLITE_ROW) {
-		ret_row->id = sqlite3_column_int64(statement, 7);
-		r = kv_sql_read_meta(statement, &ret_row->meta);
-	} else {
-		r = store_thread_errno(r);
-	}
+	r = r == SQLITE_OK ? step_row(statement, ret_row) : store_thread_errno(r);
 	sqlite3_finalize(statement);
 	return r;
 }
