@@ -16,9 +16,10 @@ MAY_INCLUDE = {
 }
 # The serving side never calls the mount side, and the other way round: they meet on the wire.
 NEVER = [("daemon/serve/", "fs/"), ("fs/", "daemon/"), ("proto/", "uv.h"), ("fs/", "uv.h")]
-# Folders whose README lists each of their .c files.
+# Folders whose README lists each of their .c and .h files.
 LISTED = ["proto", "fs", "daemon", "daemon/net", "daemon/serve", "daemon/pair", "daemon/control",
-          "daemon/discovery", "daemon/jobs", "ctl", "ctl/mcp"]
+          "daemon/discovery", "daemon/jobs", "daemon/keys", "daemon/kv", "daemon/msg", "daemon/watch", "ctl",
+          "ctl/mcp"]
 
 results = []
 
@@ -83,7 +84,7 @@ def check_readmes():
             text = file.read()
         for file in sorted(os.listdir(os.path.join(TOP, folder))):
             stem = file[:-2]
-            if file.endswith(".c") and not re.search(rf"\b{re.escape(stem)}\b", text):
+            if file.endswith((".c", ".h")) and not re.search(rf"\b{re.escape(stem)}\b", text):
                 problems.append(f"{folder}/README.md says nothing of {file}")
     return problems
 
