@@ -319,6 +319,13 @@ struct setattr_call {
 	struct args_setattr args;
 };
 
+/* Its owner may not search it any more. */
+static bool is_closed(const struct setattr_call *setattr, const struct attr *attr)
+{
+	return setattr->call.node->type == S_IFDIR && (setattr->args.valid & SETATTR_MODE) &&
+	       !(attr->mode & S_IXUSR);
+}
+
 static void on_setattr(struct peer_call *call, const struct transport_reply *reply)
 {
 	const struct result_setattr *result = reply->result;
@@ -333,6 +340,8 @@ static void on_setattr(struct peer_call *call, const struct transport_reply *rep
 	}
 	if (node->type == S_IFREG && node->file)
 		file_attr_was_set(node, &result->attr, (unsigned)setattr->args.valid);
+	if (is_closed(setattr, &result->attr))
+		dir_search_changed(call->peer->fs, node);
 	req = peer_call_take(call);
 	if (req)
 		attr_map_reply(req, node, &result->attr, call->peer->fs->change);

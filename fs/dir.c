@@ -16,6 +16,7 @@
 #include "fs/attr_map.h"
 #include "fs/name_hash.h"
 #include "fs/name_set.h"
+#include "fs/notify.h"
 #include "fs/walk.h"
 
 #define DIR_LISTINGS_MAX (48 * 1024 * 1024)
@@ -153,9 +154,21 @@ struct told {
 	uint64_t until;
 };
 
+/* Who may read a directory and not search it sees which names there are, and may not know of any
+ * whether it is not. */
+static bool is_closed(struct fs *fs, struct fs_node *node)
+{
+	uint64_t left;
+	const struct attr *attr = node_attr_get(fs, node, &left);
+	struct attr listed;
+
+	if (!attr && dir_attr(fs, node, &listed, &left))
+		attr = &listed;
+	return attr && !(attr->mode & (attr->uid == node_peer(fs, node)->uid ? S_IXUSR : S_IXOTH));
+}
+
 /* False: nothing is known. Of a listing that is still coming, those that are there are known. */
-static bool tell(struct fs *fs, const struct fs_node *node, struct bytes name,
-		 struct told *ret_told)
+static bool tell(struct fs *fs, struct fs_node *node, struct bytes name, struct told *ret_told)
 {
 	struct listing *listing = node->dir ? node->dir->listing : NULL;
 	struct told told = {.listing = listing};
@@ -166,7 +179,8 @@ static bool tell(struct fs *fs, const struct fs_node *node, struct bytes name,
 	    name_set_has(&node->dir->touched, name_hash(fs->seed, name)))
 		return false;
 	found = listing_find(listing, name, &told.entry);
-	if (found < 0 || (!found && !listing_is_all(listing)) || (found && told.entry.is_bare))
+	if (found < 0 || (found && told.entry.is_bare) ||
+	    (!found && (!listing_is_all(listing) || is_closed(fs, node))))
 		return false;
 	told.is_there = found;
 	told.until = listing->until;
@@ -361,6 +375,14 @@ void dir_changed(struct fs *fs, struct fs_node *node)
 {
 	node_changed(fs, node);
 	forget_listing(fs, node);
+}
+
+void dir_search_changed(struct fs *fs, struct fs_node *node)
+{
+	dir_changed(fs, node);
+	/* With allow_other the kernel itself looks at the modes of directories on the way. */
+	if (!fs->config.allow_other)
+		notify_names(fs);
 }
 
 void dir_is_replacing(struct fs *fs, struct fs_node *node)

@@ -39,6 +39,10 @@ void dir_is_replacing(struct fs *fs, struct fs_node *node);
 /* It was made from here just now, and is empty. */
 void dir_was_made(struct fs *fs, struct fs_node *node);
 
+/* Who may search it was changed from here. Before that is answered (a program may use a name in it
+ * right then), nothing that is known of its names is believed any more. */
+void dir_search_changed(struct fs *fs, struct fs_node *node);
+
 /* For the next 60 s, names and attributes in it are asked for each time: something in it is
  * locked. What the kernel was told before is taken back. */
 void dir_ask_each_time(struct fs *fs, struct fs_node *node);

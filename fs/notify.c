@@ -1,14 +1,17 @@
 #include "fs/notify.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "fs/node.h"
 #include "fs/peer.h"
 
 #define NOTIFY_LOOK_BACK 16
+#define NOTIFY_INC_EPOCH 8 /* FUSE_NOTIFY_INC_EPOCH of newer headers */
 
 enum item_kind { ITEM_ENTRY, ITEM_ATTR, ITEM_PAGES };
 
@@ -166,6 +169,15 @@ void notify_entry(struct fs_peer *peer, struct fs_node *parent, struct bytes nam
 void notify_attr(struct fs_peer *peer, struct fs_node *node)
 {
 	add(peer, ITEM_ATTR, node_id(peer->fs, node), (struct bytes){0}, NULL);
+}
+
+void notify_names(struct fs *fs)
+{
+	struct fuse_out_header header = {.len = sizeof(header), .error = NOTIFY_INC_EPOCH};
+	struct iovec part = {.iov_base = &header, .iov_len = sizeof(header)};
+
+	/* EINVAL: an older kernel. */
+	(void)!writev(fs->fd, &part, 1);
 }
 
 /* Without a thread there is nothing to wait for: called back by a timer. */

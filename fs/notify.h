@@ -29,6 +29,14 @@ void notify_attr_then(struct fs_peer *peer, struct fs_node *node, struct notify_
 /* Its attributes and cached pages go. */
 void notify_pages(struct fs_peer *peer, struct fs_node *node, struct notify_done *done);
 
+/*
+ * All names of the mount are to be asked for again when they are next used. Unlike the others it is
+ * done at once and on the loop, as it waits for no lock: so it may come before the answer to a
+ * request that holds one. Kernels before 6.16 cannot do that; there a name is believed as long as
+ * it was said to be.
+ */
+void notify_names(struct fs *fs);
+
 /* On the loop: calls back for what was done (fs_process). */
 void notify_collect(struct fs *fs);
 /* Ends the thread: what is queued is dropped (done is called from within). Before that, the

@@ -10,6 +10,7 @@
 struct xattr_call {
 	struct peer_call call; /* first */
 	size_t size;
+	bool is_search; /* it may change who may search the directory */
 };
 
 static void answer(struct xattr_call *call, struct bytes value)
@@ -71,6 +72,8 @@ static void change_done(struct peer_call *call, const struct transport_reply *re
 		peer_call_fail(call, reply->error);
 		return;
 	}
+	if (((struct xattr_call *)call)->is_search)
+		dir_search_changed(call->peer->fs, call->node);
 	req = peer_call_take(call);
 	if (req)
 		fuse_reply_err(req, 0);
@@ -163,8 +166,10 @@ void xattr_set(fuse_req_t req, struct fs_node *node, struct bytes name, struct b
 	struct args_setxattr args = {.name = name, .flags = (uint64_t)flags & 3, .value = value};
 	struct xattr_call *call = begin(req, node, 0, change_done);
 
-	if (call)
-		peer_call_send(&call->call, OP_SETXATTR, &args);
+	if (!call)
+		return;
+	call->is_search = node->type == S_IFDIR && is_text(name, "system.posix_acl_access");
+	peer_call_send(&call->call, OP_SETXATTR, &args);
 }
 
 void xattr_remove(fuse_req_t req, struct fs_node *node, struct bytes name)

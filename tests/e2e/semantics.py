@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """System calls, one by one: each sequence is done on the peer's own disk and through the mount, and
 results, errno and what is left must be equal."""
+import os
+
 from harness import *
 from lib.peers import for_everyone, overlay, two
 from lib.syscalls import compare
@@ -52,6 +54,33 @@ def open_and_its_flags(t):
          "s = socket.socket(socket.AF_UNIX); s.bind('s'); r = mode('s')", "os.open('s', os.O_RDONLY)",
          "s = socket.socket(socket.AF_UNIX); s.bind('t'); s.listen(); c = socket.socket(socket.AF_UNIX); c.connect('t')",
          "os.unlink('s'); os.unlink('p'); r = ls()")
+
+
+@test(each_user=True)
+def what_may_not_be_searched(t):
+    """Each step uses names that were just used, so that they are known."""
+    major, minor = os.uname().release.split(".")[:2]
+    if (int(major), int(minor)) < (6, 16):
+        skip("before 6.16 a file system cannot take all names back from the kernel at once")
+    use = ("d = os.open('d', os.O_PATH)", "os.stat('d/f')", "os.lstat('d/l')", "r = get('d/f')", "r = os.readlink('d/l')",
+           "r = ls('d/e')", "os.stat('d/e/g')", "os.stat('d/none')", "r = os.access('d/f', os.F_OK)", "r = ls('d')",
+           "os.chdir('d')", "os.utime('d/f', (1, 1))", "os.chmod('d/f', 0o600)", "os.unlink('d/none')", "os.mkdir('d/n')",
+           "os.rename('d/f', 'f'); os.rename('f', 'd/f')")
+    steps = ["os.mkdir('d'); os.mkdir('d/e'); put('d/f', b'f'); put('d/e/g', b'g'); os.symlink('f', 'd/l')"]
+    for mode in 0, 0o600, 0o400, 0o300, 0o200, 0o077:
+        steps += [f"os.stat('d/f'); os.lstat('d/l'); os.stat('d/e/g'); ls('d'); ls('d/e'); os.chmod('d', {mode}); "
+                  f"r = os.path.lexists('d/f'), os.path.lexists('d/l'), os.path.lexists('d/e/g')"]
+        steps += [*use, "os.chmod('d', 0o700); r = get('d/f'), os.readlink('d/l'), get('d/e/g'); "
+                        "os.path.exists('d/n') and os.rmdir('d/n')"]
+    steps += ["os.chdir('d'); os.stat('f'); os.chmod('.', 0); r = os.path.exists('f'), os.path.exists('e/g')",
+              "os.chmod('d', 0o700); fd = os.open('d/f', os.O_RDWR); os.chmod('d', 0); os.write(fd, b'on'); "
+              "os.fchmod(fd, 0o640); r = os.pread(fd, 9, 0), os.fstat(fd).st_size, oct(os.fstat(fd).st_mode)",
+              "os.chmod('d', 0o700); os.setxattr('d', 'system.posix_acl_access', acl((1, 7, -1), (2, 5, 4712), "
+              "(4, 5, -1), (16, 5, -1), (32, 5, -1))); r = os.path.exists('d/f')",
+              "os.stat('d/f'); os.setxattr('d', 'system.posix_acl_access', acl((1, 6, -1), (2, 5, 4712), "
+              "(4, 5, -1), (16, 5, -1), (32, 5, -1))); r = os.path.exists('d/f'), os.path.exists('d/e/g'), mode('d')",
+              "os.chmod('d', 0o700); r = get('d/f')"]
+    same(t, *steps)
 
 
 @test(each_user=True)

@@ -42,6 +42,7 @@ static void collect(struct fs_kernel *kernel)
 		cr_assert_eq(header.len, n);
 		if (!header.unique) {
 			kernel->n_notified++;
+			kernel->n_epochs += header.error == FS_KERNEL_NOTIFY_EPOCH;
 			continue;
 		}
 		n -= (ssize_t)sizeof(header);
@@ -50,6 +51,7 @@ static void collect(struct fs_kernel *kernel)
 						  .error = header.error,
 						  .size = (size_t)n,
 						  .n_notified = kernel->n_notified,
+						  .n_epochs = kernel->n_epochs,
 						  .next = kernel->replies};
 		memcpy(reply->data, buffer + sizeof(header), (size_t)n);
 		reply->data[n] = '\0';

@@ -10,13 +10,14 @@
 #include "fs/fs.h"
 #include "fs_fake.h"
 
-#define FS_KERNEL_REPLY_MAX (256 * 1024)
+#define FS_KERNEL_REPLY_MAX    (256 * 1024)
+#define FS_KERNEL_NOTIFY_EPOCH 8 /* FUSE_NOTIFY_INC_EPOCH: all names are to be asked for again */
 
 struct fs_kernel_reply {
 	uint64_t unique;
 	int error; /* 0 or negative */
 	size_t size;
-	unsigned n_notified; /* kernel->n_notified when it came */
+	unsigned n_notified, n_epochs; /* kernel's when it came */
 	struct fs_kernel_reply *next;
 	_Alignas(8) uint8_t data[];
 };
@@ -32,6 +33,7 @@ struct fs_kernel {
 	uint32_t pid; /* of the callers */
 	struct fs_kernel_reply *replies;
 	unsigned n_notified; /* FUSE_NOTIFY_* messages */
+	unsigned n_epochs;   /* of these, FS_KERNEL_NOTIFY_EPOCH */
 	struct fs_config config;
 	unsigned n_begun;    /* for config.begun of a test */
 	uint32_t init_flags; /* of the reply to INIT */
