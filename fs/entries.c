@@ -169,7 +169,8 @@ static void on_getattr(struct peer_call *call, const struct transport_reply *rep
 void entries_getattr(fuse_req_t req, struct fs_node *node)
 {
 	struct fs *fs = fs_of(req);
-	bool is_to_ask = node->parent && dir_is_asked_each_time(fs, node->parent);
+	bool is_to_ask =
+	    file_was_read(node) || (node->parent && dir_is_asked_each_time(fs, node->parent));
 	uint64_t left = 0;
 	const struct attr *known = is_to_ask ? NULL : node_attr_get(fs, node, &left);
 	struct args_getattr args = {0};

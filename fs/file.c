@@ -433,6 +433,15 @@ bool file_is_plain(const struct fs *fs, const struct fs_node *node)
 	return node->type == S_IFREG && node->file && node->file->plain_until > fs_now(fs);
 }
 
+bool file_was_read(struct fs_node *node)
+{
+	bool was_read = node->type == S_IFREG && node->file && node->file->was_read;
+
+	if (was_read)
+		node->file->was_read = false;
+	return was_read;
+}
+
 void file_xattrs_changed(struct fs *fs, struct fs_node *node)
 {
 	if (node->type != S_IFREG || !node->file)

@@ -40,6 +40,10 @@ uint64_t file_handle(const struct fs_peer *peer, const struct fuse_file_info *in
 /* SETATTR was answered: `attr` is what the server has now, `valid` what was set. */
 void file_attr_was_set(struct fs_node *node, const struct attr *attr, unsigned valid);
 
+/* Whether the peer has read it since this was last asked, so that what is known of its attributes
+ * may have an old atime. */
+bool file_was_read(struct fs_node *node);
+
 /* Whether an open file surely has no extended attributes: a write(2) asks for one each time, also
  * while the attributes are not to be believed. */
 bool file_is_plain(const struct fs *fs, const struct fs_node *node);

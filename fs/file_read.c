@@ -63,6 +63,18 @@ static void on_fetched(struct file_call *call, const struct transport_reply *rep
 	pool_watch(fs);
 }
 
+/* A disk keeps the time of an access if the one that it has is before the last change (relatime).
+ * What came with OPEN was read before its attributes were looked at. */
+static void note_access(struct fs_node *node)
+{
+	uint64_t left;
+	const struct attr *attr = node_attr_get(node->file->fs, node, &left);
+
+	if (!attr || !file_time_is_before(attr->mtime, attr->atime) ||
+	    !file_time_is_before(attr->ctime, attr->atime))
+		node->file->was_read = true;
+}
+
 static int start_fetch(void *arg, struct read_block *block)
 {
 	struct open_file *handle = arg;
@@ -78,6 +90,7 @@ static int start_fetch(void *arg, struct read_block *block)
 	fetch->block = block;
 	fetch->ret_error = &error;
 	block->fetch = fetch;
+	note_access(handle->node);
 	file_call_send(&fetch->call, OP_READ, &fetch->args);
 	if (error)
 		return error; /* and it is freed */

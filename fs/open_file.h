@@ -34,6 +34,7 @@ struct file {
 	uint64_t settled_until;
 	uint64_t plain_until;    /* it has no extended attributes; 0: not known */
 	uint32_t xattrs_changed; /* fs->change when they were last changed from here */
+	bool was_read;           /* on the peer, which may have moved its atime: file_was_read */
 };
 
 struct open_file {

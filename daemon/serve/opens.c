@@ -302,6 +302,15 @@ static int open_object(const struct work *work, int path_fd, uint64_t flags)
 	return reopen(path_fd, flags);
 }
 
+/* The file was read after it was looked at: the time of that, if the disk keeps it (relatime). */
+static void see_access(int fd, struct attr *attr)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0)
+		attr->atime = st.st_atim;
+}
+
 /* All of a small file, read at once, for the reply. `flags` are preadv2's. -EAGAIN if it is not in
  * memory. */
 static int read_content(struct work *work, int fd, int flags)
@@ -332,6 +341,7 @@ static int read_content(struct work *work, int fd, int flags)
 		free(content);
 		return n < size && flags & RWF_NOWAIT ? -EAGAIN : 0;
 	}
+	see_access(fd, &result->attr);
 	work->payload = content;
 	result->content = (struct bytes){(const uint8_t *)content, n};
 	result->whole = true;

@@ -161,6 +161,9 @@ def modes_times_and_owners(t):
          "before = os.stat('f'); os.truncate('f', 1); after = os.stat('f'); r = after.st_size",
          "before = os.stat('d'); os.rename('d/x', 'd/y'); after = os.stat('d'); r = after.st_mtime_ns > before.st_mtime_ns",
          "before = os.stat('d/y').st_ctime_ns; os.unlink('d/y'); r = ls('d')",
+         # the time of an access, as far as the disk keeps it
+         *(f"put('a{n}', b'a' * {n}); os.utime('a{n}', (1, 2)); get('a{n}'); r = os.stat('a{n}').st_atime > 2" for n in (1, 60000, 500000)),
+         "os.utime('a500000', (1, 2)); fd = os.open('a500000', os.O_RDWR); os.read(fd, 10); r = os.fstat(fd).st_atime > 2; os.unlink('a500000')",
          "os.mknod('reg', 0o100640); r = mode('reg')", "os.mknod('noth'); r = mode('noth')", "os.mknod('chr', 0o20600, os.makedev(1, 3)); r = mode('chr'), os.stat('chr').st_rdev",
          "os.mknod('blk', 0o60600, os.makedev(7, 200)); r = mode('blk'), os.stat('blk').st_rdev", "os.mknod('big', 0o20600, os.makedev(300, 70000)); r = os.stat('big').st_rdev",
          "os.mknod('dir', 0o40755)", "os.mknod('sock', 0o140600); r = mode('sock')", "os.mknod('f', 0o100644)",
