@@ -35,7 +35,8 @@ static void answer(struct xattr_call *call, struct bytes value)
 static bool is_acl_nowhere(const struct peer_call *call, int error)
 {
 	static const char prefix[] = "system.posix_acl_";
-	struct bytes name = ((const struct args_getxattr *)call->args)->name;
+	const struct args_getxattr *args = call->args; /* NULL where it was never sent */
+	struct bytes name = args ? args->name : (struct bytes){0};
 
 	return error == -EOPNOTSUPP && call->peer->fs->config.allow_other &&
 	       name.size > strlen(prefix) && memcmp(name.data, prefix, strlen(prefix)) == 0;

@@ -43,6 +43,19 @@ static void take(struct fs_kernel *kernel, uint64_t unique)
 	free(reply);
 }
 
+Test(fs_xattr, a_peer_that_was_removed_is_not_asked)
+{
+	struct fs_kernel *kernel = fs_kernel_new(NULL);
+	uint64_t node;
+
+	fs_fake_add(kernel->fake, kernel->fake->root, "f", S_IFREG | 0644);
+	node = fs_kernel_walk(kernel, "desk/f");
+	fs_peer_remove(kernel->peer);
+	cr_assert_lt(get(kernel, node, "user.a"), 0);
+	cr_assert_lt(get(kernel, node, "system.posix_acl_access"), 0);
+	fs_kernel_free(kernel, false);
+}
+
 Test(fs_xattr, what_has_none_is_asked_once_a_second)
 {
 	struct fs_kernel *kernel = fs_kernel_new(NULL);
